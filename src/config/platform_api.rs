@@ -8,7 +8,9 @@ use super::problem::{Wrong, refuse};
 use super::reader::Section;
 use super::server;
 use crate::edge::{CertificateFiles, Listen};
-use crate::platform_api::{ClientSettings, PathPattern};
+use crate::platform_api::{
+    ClientSettings, PathPattern, is_for_no_endpoint, is_for_user_signatures,
+};
 use crate::provider::registry::{platform, server_api};
 use crate::provider::settings::AppSettings;
 use crate::secret::Secret;
@@ -153,6 +155,13 @@ fn read_client(
         "write at least 1",
     );
     let sign = section.flag("sign");
+    if !sign && let Some(pattern) = allow.iter().find(|pattern| is_for_user_signatures(pattern)) {
+        section.warn(
+            "allow",
+            &format!("has {}, which needs sign", pattern.text()),
+            "write sign = true, or remove the path",
+        );
+    }
     let real_token = section.list("real_token", known);
     if let Some(app) = real_token.iter().find(|app| !of.contains(app)) {
         section.problem(
@@ -236,6 +245,12 @@ fn pattern(text: &str) -> Result<PathPattern, Wrong> {
         return refuse(
             "is never passed on",
             "remove it; docs/platform-api.md says why",
+        );
+    }
+    if is_for_no_endpoint(&pattern) {
+        return refuse(
+            "is no endpoint of the gateway",
+            "write \"/hufu/jssdk/sign\", \"/hufu/ticket/jsapi\" or \"/hufu/session-key/sign\"",
         );
     }
     Ok(pattern)

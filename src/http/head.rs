@@ -271,6 +271,13 @@ impl RequestHead {
         }
     }
 
+    /// The scheme and the host that stand before the path in the target, where they do.
+    pub fn origin(&self) -> Option<&str> {
+        let (start, end) = (self.method.end as usize, self.path.start as usize);
+        let origin = self.start.get(start..end)?.trim();
+        (!origin.is_empty()).then_some(origin)
+    }
+
     /// The query, without its question mark: as it came, but for characters that need an escape and
     /// came without.
     pub fn query(&self) -> Option<&str> {

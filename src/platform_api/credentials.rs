@@ -36,6 +36,8 @@ pub(super) struct Credentials<'a> {
     proxy: Option<ProxyLogin>,
     app: Option<&'a str>,
     host: &'a str,
+    /// The scheme and the host of the target, where the gateway is used as a proxy.
+    origin: Option<&'a str>,
 }
 
 struct ProxyLogin {
@@ -63,22 +65,14 @@ impl<'a> Credentials<'a> {
             proxy,
             app: once(headers, APP_HEADER)?,
             host: once(headers, "host")?.unwrap_or_default(),
+            origin: head.origin(),
         })
     }
 
     /// Whose the request is that has no token in its query.
     pub(super) fn caller(&self, clients: &Clients) -> Result<Caller, GatewayError> {
         if let Some(login) = &self.proxy {
-            let client = login.client(clients)?;
-            let caller = self.caller_of(client)?;
-            return if caller.app.calls.goes_to(self.host) {
-                Ok(caller)
-            } else {
-                Err(GatewayError::new(
-                    ErrorCode::ApiNotAllowed,
-                    "This proxy leads to the platform's API alone.",
-                ))
-            };
+            return self.caller_of(login.client(clients)?);
         }
         match self.bearer {
             Some(secret) => {
@@ -103,9 +97,7 @@ impl<'a> Credentials<'a> {
         clients: &Clients,
         now: UnixMillis,
     ) -> Result<Caller, GatewayError> {
-        if self.bearer.is_some() {
-            return Err(two_credentials());
-        }
+        self.has_none()?;
         if !token.starts_with(gateway_token::PREFIX) {
             // As "expired" it would have an SDK fetch the same again, without end.
             return Err(GatewayError::new(
@@ -124,11 +116,6 @@ impl<'a> Credentials<'a> {
         if !client.takes(&token, now) {
             return Err(dead());
         }
-        if let Some(login) = &self.proxy
-            && !Arc::ptr_eq(login.client(clients)?, client)
-        {
-            return Err(two_credentials());
-        }
         let app = client.app(&token.app).ok_or_else(other_app)?;
         if self.app.is_some_and(|named| *named != *app.app.name) {
             return Err(GatewayError::new(
@@ -136,25 +123,34 @@ impl<'a> Credentials<'a> {
                 "X-Hufu-App and the token name two apps.",
             ));
         }
+        self.leads_to(app)?;
         Ok(Caller {
             client: client.clone(),
             app: app.clone(),
         })
     }
 
-    /// Whether nothing in the head contradicts a client that was found by its secret elsewhere.
-    pub(super) fn agree_with(
-        &self,
-        client: &Arc<Client>,
-        clients: &Clients,
-    ) -> Result<(), GatewayError> {
-        if self.bearer.is_some() {
+    /// Whether there is no credential in the head beside one elsewhere.
+    pub(super) fn has_none(&self) -> Result<(), GatewayError> {
+        if self.bearer.is_some() || self.proxy.is_some() {
             return Err(two_credentials());
         }
-        match &self.proxy {
-            Some(login) if !Arc::ptr_eq(login.client(clients)?, client) => Err(two_credentials()),
-            _ => Ok(()),
+        Ok(())
+    }
+
+    /// Whether the target is the platform's, where the gateway is used as a proxy, and by http: in
+    /// https there would be nothing to add the token to.
+    pub(super) fn leads_to(&self, app: &ClientApp) -> Result<(), GatewayError> {
+        let scheme = self.origin.and_then(|origin| origin.split_once("://"));
+        let is_http = scheme.is_none_or(|(scheme, _)| scheme.eq_ignore_ascii_case("http"));
+        let is_proxied = self.origin.is_some() || self.proxy.is_some();
+        if is_proxied && !(is_http && app.calls.goes_to(self.host)) {
+            return Err(GatewayError::new(
+                ErrorCode::ApiNotAllowed,
+                "as a proxy the gateway leads to the platform's API alone, by http",
+            ));
         }
+        Ok(())
     }
 
     pub(super) fn way(&self, has_token: bool) -> Way {
@@ -175,6 +171,7 @@ impl<'a> Credentials<'a> {
                 )
             })?,
         };
+        self.leads_to(app)?;
         Ok(Caller {
             client: client.clone(),
             app: app.clone(),
@@ -231,7 +228,7 @@ fn other_app() -> GatewayError {
     )
 }
 
-fn two_credentials() -> GatewayError {
+pub(super) fn two_credentials() -> GatewayError {
     GatewayError::new(
         ErrorCode::TokenAmbiguous,
         "The request has more than one credential; send one.",

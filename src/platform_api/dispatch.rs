@@ -9,7 +9,7 @@ use tokio::sync::watch;
 
 use super::answer_body::CallAnswerBody;
 use super::clients::{Client, Clients};
-use super::credentials::{Caller, Credentials, Way};
+use super::credentials::{Caller, Credentials, Way, two_credentials};
 use super::forward::Forward;
 use super::own_endpoints::{OwnEndpoint, OwnParts};
 use super::request_body::RequestBody;
@@ -154,8 +154,14 @@ async fn answer(
         path.clone_into(&mut account.counted.call.path);
     }
     let credentials = Credentials::of(head)?;
+    let query = query::read(head.query(), platform)?;
     if let Some(asked) = TokenRequest::read(head, &mut payload, platform).await {
         let asked = asked?;
+        // The secret is the one credential here.
+        credentials.has_none()?;
+        if query.token.is_some() {
+            return Err(two_credentials());
+        }
         let (client, key, app) = asked.caller(&credentials, clients, platform)?;
         account.is_of(client, &app.app);
         let _place = client.admit()?;
@@ -163,7 +169,6 @@ async fn answer(
         let token = token_endpoint::answer(client, key, app, &*api.tokens, now).await?;
         return Ok(own(json(&token)));
     }
-    let query = query::read(head.query(), platform)?;
     account.way = credentials.way(query.token.is_some());
     let caller = match query.token {
         Some(token) => credentials.caller_of_token(token, clients, api.clock.unix_now())?,

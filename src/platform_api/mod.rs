@@ -28,5 +28,6 @@ mod user_signature;
 
 pub use clients::{ClientApp, Clients};
 pub use dispatch::{PlatformApi, configure};
+pub use own_endpoints::{is_for_no_endpoint, is_for_user_signatures};
 pub use paths::PathPattern;
 pub use settings::ClientSettings;

@@ -8,6 +8,7 @@ use actix_web::web::Query;
 use serde::de::DeserializeOwned;
 
 use super::credentials::Caller;
+use super::paths::PathPattern;
 use super::request_body::small_json;
 use super::tickets::{self, PageRequest};
 use super::user_signature::{self, SignRequest};
@@ -30,6 +31,14 @@ pub(super) enum OwnEndpoint {
     SignForUser,
 }
 
+/// The gateway's own paths.
+const OWN: [(&str, OwnEndpoint); 3] = [
+    ("/hufu/jssdk/sign", OwnEndpoint::SignPage),
+    ("/hufu/ticket/jsapi", OwnEndpoint::PageTicket),
+    (SIGN_FOR_USER, OwnEndpoint::SignForUser),
+];
+const SIGN_FOR_USER: &str = "/hufu/session-key/sign";
+
 /// What they work with.
 pub(super) struct OwnParts<'a> {
     pub(super) tickets: &'a dyn AppTicketSource,
@@ -38,15 +47,29 @@ pub(super) struct OwnParts<'a> {
     pub(super) now: UnixMillis,
 }
 
+/// Whether a pattern is for the gateway's own paths, but for none that there is.
+#[must_use]
+pub fn is_for_no_endpoint(pattern: &PathPattern) -> bool {
+    OwnEndpoint::claims(pattern.text()) && !OWN.iter().any(|(path, _)| pattern.covers(path))
+}
+
+/// Whether a pattern is for the signatures with users' keys, and for nothing else.
+#[must_use]
+pub fn is_for_user_signatures(pattern: &PathPattern) -> bool {
+    let mut covered = OWN.iter().filter(|(path, _)| pattern.covers(path));
+    pattern.text().starts_with(PREFIX)
+        && covered
+            .next()
+            .is_some_and(|(path, _)| *path == SIGN_FOR_USER)
+}
+
 impl OwnEndpoint {
     pub(super) fn of(path: &str, api: &ServerApi) -> Option<Self> {
-        match path {
-            "/hufu/jssdk/sign" => Some(Self::SignPage),
-            "/hufu/ticket/jsapi" => Some(Self::PageTicket),
-            "/hufu/session-key/sign" => Some(Self::SignForUser),
-            path if path == api.ticket => Some(Self::PlatformTicket),
-            _ => None,
+        if path == api.ticket {
+            return Some(Self::PlatformTicket);
         }
+        let own = OWN.iter().find(|(own, _)| *own == path);
+        own.map(|(_, endpoint)| *endpoint)
     }
 
     /// Whether a plain path is one of the gateway's, in any case of letters.
@@ -86,6 +109,12 @@ impl OwnEndpoint {
                         .unwrap_or_default();
                 let mut kinds = pairs.iter().filter(|(name, _)| name == "type");
                 let kind = kinds.next().map(|(_, kind)| kind.as_str());
+                if kinds.next().is_some() {
+                    return Err(GatewayError::new(
+                        ErrorCode::RequestInvalid,
+                        "The query has more than one type.",
+                    ));
+                }
                 let ticket = tickets::platform_ticket(caller, kind, parts.tickets);
                 Ok(json(&ticket.await?))
             }

@@ -136,7 +136,13 @@ mod tests {
         ] {
             assert!(is_withheld(path, &list), "{path}");
         }
-        for path in ["/snsx/y", "/snsx", "/wxa/reset/x", "/wxa/resets", "/a/sns/x"] {
+        for path in [
+            "/snsx/y",
+            "/snsx",
+            "/wxa/reset/x",
+            "/wxa/resets",
+            "/a/sns/x",
+        ] {
             assert!(!is_withheld(path, &list), "{path}");
         }
         let withheld = |text: &str| PathPattern::parse(text).unwrap().is_withheld(&list);

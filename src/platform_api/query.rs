@@ -67,22 +67,23 @@ impl CallQuery<'_> {
 }
 
 /// Whether some server could take this for the name of a credential: decoded, in any case of
-/// letters, with an index behind it, or with the characters that PHP makes underscores of.
+/// letters, with an index or a space behind it, or with the characters that PHP makes underscores of.
 fn is_credential(name: &str, api: &ServerApi) -> bool {
     let name = percent_decode_str(name).decode_utf8_lossy();
-    let name = name
-        .trim_matches(|c: char| c == '+' || c.is_whitespace() || c.is_control())
-        .split(['[', '\0'])
-        .next()
-        .unwrap_or_default();
-    let name: String = name
-        .chars()
-        .map(|c| match c {
-            '.' | ' ' | '+' | '-' => '_',
-            other => other.to_ascii_lowercase(),
-        })
-        .collect();
-    name == api.token_parameter || api.other_credentials.contains(&name.as_str())
+    let is_space = |c: char| c == '+' || c.is_whitespace() || c.is_control();
+    let name = name.trim_matches(is_space);
+    let name = name.split('[').next().unwrap_or_default();
+    let first_word = name.split(is_space).next().unwrap_or_default();
+    [name, first_word].into_iter().any(|name| {
+        let name: String = name
+            .chars()
+            .map(|c| match c {
+                '.' | ' ' | '+' | '-' => '_',
+                other => other.to_ascii_lowercase(),
+            })
+            .collect();
+        name == api.token_parameter || api.other_credentials.contains(&name.as_str())
+    })
 }
 
 fn twice() -> GatewayError {
@@ -151,6 +152,11 @@ mod tests {
             "+access_token=a",
             "%20access_token=a",
             "access_token%00=a",
+            "access_token%20x=a",
+            "access_token+x=a",
+            "access_token%09x",
+            "access_token%20[]=a",
+            "component_access_token%20x=a",
             "access_token[]=a",
             "access_token%5B0%5D=a",
             "component_access_token=a",

@@ -79,7 +79,6 @@ impl TokenRequest {
         let (client, key) = clients
             .with_secret(self.secret.expose())
             .ok_or_else(wrong_secret)?;
-        credentials.agree_with(client, clients)?;
         // Whether there is such an app is nobody's business.
         let app = client.app_with_id(&self.appid).ok_or_else(|| {
             GatewayError::new(
@@ -87,6 +86,7 @@ impl TokenRequest {
                 "the client of this secret has no app of this appid",
             )
         })?;
+        credentials.leads_to(app)?;
         Ok((client, key, app))
     }
 }

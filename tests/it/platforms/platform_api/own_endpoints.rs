@@ -52,6 +52,9 @@ async fn a_page_is_signed_with_a_ticket_that_all_gateways_share() {
     assert_eq!(signed["appId"], APPID);
     assert!((7000..=7200).contains(&given["expires_in"].as_u64().unwrap()));
     other.assert_logged("a client was given the jsapi ticket of an app");
+    let twice = "GET /cgi-bin/ticket/getticket?type=jsapi&type=wx_card";
+    let refused = one.raw_api(with_secret(twice, "")).await;
+    refused.refuses(400, "request_invalid", twice);
 
     // As an SDK fetches it, and of the other kind.
     let token = one.sdk_token().await;

@@ -165,12 +165,58 @@ async fn a_forward_proxy_leads_to_the_platform_alone() {
     bearer.refuses(407, "proxy_login_required", "another scheme");
     let tunnel = "CONNECT api.weixin.qq.com:443 HTTP/1.1\r\nHost: api.weixin.qq.com:443\r\n\r\n";
     assert!(gateway.raw_api(tunnel).await.status >= 400);
+}
 
-    // An SDK behind the proxy fetches its token as ever.
-    let request = format!(
-        "GET http://api.weixin.qq.com/cgi-bin/token?grant_type=client_credential&appid={APPID}&secret={SECRET} HTTP/1.1\r\nHost: api.weixin.qq.com\r\nProxy-Authorization: {good}\r\nConnection: close\r\n\r\n"
-    );
-    assert!(gateway.raw_api(request).await.text.contains("hufu_at_"));
+#[tokio::test]
+async fn an_absolute_target_leads_to_the_platform_alone_whatever_the_credential() {
+    let gateway = gateway(&client(""));
+    let fetch = |origin: &str| {
+        (
+            format!(
+                "{origin}/cgi-bin/token?grant_type=client_credential&appid={APPID}&secret={SECRET}"
+            ),
+            String::new(),
+        )
+    };
+    // An SDK with the gateway as its proxy, whose URL needs no login, fetches its token as ever.
+    let token = gateway.sdk_token().await;
+    let ways = |origin: &str| {
+        let echo = format!("{origin}/wxa/test/echo");
+        [
+            (echo.clone(), format!("Authorization: Bearer {SECRET}\r\n")),
+            (
+                echo.clone(),
+                format!("Proxy-Authorization: {}\r\n", basic("orders", SECRET)),
+            ),
+            (format!("{echo}?access_token={token}"), String::new()),
+            fetch(origin),
+        ]
+    };
+    for (origin, host, leads) in [
+        ("http://api.weixin.qq.com", "api.weixin.qq.com", true),
+        ("HTTP://api.weixin.qq.com:80", "api.weixin.qq.com", true),
+        ("https://api.weixin.qq.com", "api.weixin.qq.com", false),
+        (
+            "http://api.weixin.qq.com:443",
+            "api.weixin.qq.com:443",
+            false,
+        ),
+        ("http://example.com", "example.com", false),
+        ("https://127.0.0.1:22", "127.0.0.1:22", false),
+    ] {
+        for (target, line) in ways(origin) {
+            let request =
+                format!("GET {target} HTTP/1.1\r\nHost: {host}\r\n{line}Connection: close\r\n\r\n");
+            let answer = gateway.raw_api(request).await;
+            let code = answer.header("x-hufu-error");
+            assert_eq!(
+                code,
+                (!leads).then_some("api_not_allowed"),
+                "{target} {line}: {}",
+                answer.text
+            );
+        }
+    }
 }
 
 #[tokio::test]
