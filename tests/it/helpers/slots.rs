@@ -2,9 +2,14 @@
 //! that a seed decides.
 
 use std::net::SocketAddr;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
+use futures_util::future::join_all;
+use nix::sys::signal::Signal;
+
+use super::gateway::Gateway;
 use super::wait::until_blocking;
 
 /// Numbers that a seed decides (SplitMix64).
@@ -70,5 +75,32 @@ impl Slots {
             .collect();
         (!living.is_empty())
             .then(|| living[usize::try_from(dice.below(living.len() as u64)).unwrap()])
+    }
+
+    /// Kills each gateway so many times at random moments, and starts another in its place; `at`:
+    /// where its clients are. Answers the last ones.
+    pub(crate) async fn strike(
+        self: &Arc<Self>,
+        gateways: [Gateway; 2],
+        kills: usize,
+        seed: u64,
+        at: fn(&Gateway) -> SocketAddr,
+    ) -> Vec<Gateway> {
+        let strikes = gateways.into_iter().enumerate().map(|(slot, mut gateway)| {
+            let (slots, mut dice) = (self.clone(), Dice::new(!seed ^ slot as u64));
+            tokio::task::spawn_blocking(move || {
+                for _ in 0..kills {
+                    slots.wait_for_answers(usize::try_from(dice.below(8)).unwrap());
+                    std::thread::sleep(Duration::from_millis(dice.below(60)));
+                    slots.set(slot, None);
+                    gateway.signal(Signal::SIGKILL);
+                    gateway = gateway.sibling();
+                    slots.set(slot, Some(at(&gateway)));
+                }
+                gateway
+            })
+        });
+        let survivors = join_all(strikes).await;
+        survivors.into_iter().map(Result::unwrap).collect()
     }
 }

@@ -159,22 +159,9 @@ async fn a_hundred_kills_cost_no_good_token_and_no_storm() {
         })
     });
     let clients: Vec<_> = clients.collect();
-    let strikes = gateways.into_iter().enumerate().map(|(slot, mut gateway)| {
-        let (slots, mut dice) = (slots.clone(), Dice::new(!seed ^ slot as u64));
-        tokio::task::spawn_blocking(move || {
-            for _ in 0..KILLS {
-                slots.wait_for_answers(usize::try_from(dice.below(8)).unwrap());
-                std::thread::sleep(Duration::from_millis(dice.below(60)));
-                slots.set(slot, None);
-                gateway.signal(Signal::SIGKILL);
-                gateway = gateway.sibling();
-                slots.set(slot, Some(gateway.admin));
-            }
-            gateway
-        })
-    });
-    let survivors = join_all(strikes).await;
-    let survivors: Vec<Gateway> = survivors.into_iter().map(Result::unwrap).collect();
+    let survivors = slots
+        .strike(gateways, KILLS, seed, |gateway| gateway.admin)
+        .await;
     stop.store(true, Ordering::Relaxed);
     for client in join_all(clients).await {
         client.unwrap();

@@ -14,7 +14,6 @@ use hufu::metrics::Metrics;
 use hufu::sandbox::SandboxSettings;
 use hufu::secret::Secret;
 use hufu::store;
-use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 use crate::helpers::store::settings;
@@ -487,28 +486,15 @@ async fn kills_in_the_middle_of_refreshes_lose_no_authorization() {
         })
     });
     let clients: Vec<_> = clients.collect();
-    let strikes = gateways.into_iter().enumerate().map(|(slot, mut gateway)| {
-        let (slots, mut dice) = (slots.clone(), Dice::new(!seed ^ slot as u64));
-        tokio::task::spawn_blocking(move || {
-            for _ in 0..KILLS {
-                slots.wait_for_answers(usize::try_from(dice.below(8)).unwrap());
-                std::thread::sleep(Duration::from_millis(dice.below(60)));
-                slots.set(slot, None);
-                gateway.signal(Signal::SIGKILL);
-                gateway = gateway.sibling();
-                slots.set(slot, Some(gateway.admin));
-            }
-            gateway
-        })
-    });
-    let survivors = join_all(strikes).await;
+    let survivors = slots
+        .strike(gateways, KILLS, seed, |gateway| gateway.admin)
+        .await;
     stop.store(true, Ordering::Relaxed);
     for client in join_all(clients).await {
         client.unwrap();
     }
     assert!(given.load(Ordering::Relaxed) > KILLS);
     for survivor in survivors {
-        let survivor = survivor.unwrap();
         // One that looked for a token while another gateway died waits for the lease to end.
         until("a token", async || {
             asked(&survivor, &path).await.status() == 200

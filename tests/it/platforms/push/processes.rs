@@ -10,9 +10,7 @@ use hufu::crypto::random;
 use nix::sys::signal::Signal;
 
 use super::{PATH, SEALED, assert_acknowledged, enveloped, key, pushed_to, sealed};
-use crate::helpers::{
-    APPID, Dice, Gateway, GatewayBuilder, RedisServer, Script, Slots, Upstream, until,
-};
+use crate::helpers::{APPID, Dice, GatewayBuilder, RedisServer, Script, Slots, Upstream, until};
 
 #[tokio::test]
 async fn a_message_outlives_the_gateway_that_has_acknowledged_it() {
@@ -104,27 +102,14 @@ async fn a_hundred_kills_lose_no_message_that_was_acknowledged() {
         }
         backend.set(Script::named("ok"));
     };
-    let strikes = gateways.into_iter().enumerate().map(|(slot, mut gateway)| {
-        let (slots, mut dice) = (slots.clone(), Dice::new(!seed ^ slot as u64));
-        tokio::task::spawn_blocking(move || {
-            for _ in 0..KILLS {
-                slots.wait_for_answers(usize::try_from(dice.below(8)).unwrap());
-                std::thread::sleep(Duration::from_millis(dice.below(60)));
-                slots.set(slot, None);
-                gateway.signal(Signal::SIGKILL);
-                gateway = gateway.sibling();
-                slots.set(slot, Some(gateway.listen));
-            }
-            gateway
-        })
-    });
     let struck = async {
-        let survivors = join_all(strikes).await;
+        let survivors = slots
+            .strike(gateways, KILLS, seed, |gateway| gateway.listen)
+            .await;
         stop.store(true, Ordering::Relaxed);
         survivors
     };
     let (survivors, ()) = tokio::join!(struck, moods);
-    let survivors: Vec<Gateway> = survivors.into_iter().map(Result::unwrap).collect();
     for client in join_all(clients).await {
         client.unwrap();
     }
