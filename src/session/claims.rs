@@ -1,31 +1,43 @@
 //! Further facts of a user that the provider vouches for.
 
+mod patch;
+mod value;
+
 use std::fmt;
 
+use serde::de::{Deserializer, Error, MapAccess, Visitor};
+use serde::ser::SerializeMap as _;
+use serde::{Deserialize, Serialize, Serializer};
+
+pub use self::patch::ClaimsPatch;
+pub use self::value::ClaimValue;
+use self::value::OfClaim;
 use crate::session::codec::{Malformed, Reader, put_text};
 
-/// Names with their texts, in the order in which they were given. They are kept as they are stored:
+/// Names with their values, in the order in which they were given. They are kept as they are stored:
 /// name and value of one after the other, so a session without claims allocates nothing for them.
+///
+/// As JSON they are an object.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Claims(Box<[u8]>);
 
 /// Why something is no claims.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ClaimsError {
     /// A name has other characters than `a-z`, `0-9` and `_`, or not 1 to 32 of them.
-    #[error(
-        "a claim's name has 1 to {} characters of a-z, 0-9 and _",
-        Claims::NAME_MAX
-    )]
-    Name,
+    #[error("{:?} is no name of a claim: it has 1 to {} characters of a-z, 0-9 and _", shortened(.0), Claims::NAME_MAX)]
+    Name(String),
     /// A name is there twice.
-    #[error("a claim is there twice")]
-    Twice,
+    #[error("the claim {0:?} is there twice")]
+    Twice(String),
     /// There are too many.
     #[error("there are more than {} claims", Claims::MAX)]
     Many,
+    /// A patch, or several together, names too many.
+    #[error("more than {} claims are set or removed", ClaimsPatch::MAX)]
+    ManyChanges,
     /// Together they are too long.
-    #[error("the claims have more than {} bytes", Claims::BYTES_MAX)]
+    #[error("names and values together have more than {} bytes", Claims::BYTES_MAX)]
     Long,
     /// The bytes are not the stored form.
     #[error("the stored form of the claims is broken")]
@@ -47,13 +59,13 @@ impl Claims {
     pub const NAME_MAX: usize = 32;
 
     /// These claims.
-    pub fn new<'a>(
-        claims: impl IntoIterator<Item = (&'a str, &'a str)>,
+    pub fn new<'a, V: Into<ClaimValue<'a>>>(
+        claims: impl IntoIterator<Item = (&'a str, V)>,
     ) -> Result<Self, ClaimsError> {
         let mut encoded = Vec::new();
         for (name, value) in claims {
             put_text(&mut encoded, name);
-            put_text(&mut encoded, value);
+            put_text(&mut encoded, &value.into().stored());
         }
         Self::decode(&encoded)
     }
@@ -66,30 +78,72 @@ impl Claims {
         let mut rest = Reader(encoded);
         let mut names = Vec::new();
         while !rest.0.is_empty() {
-            let (name, _) = (rest.text()?, rest.text()?);
+            let (name, stored) = (rest.text()?, rest.text()?);
             if !is_name(name) {
-                return Err(ClaimsError::Name);
+                return Err(ClaimsError::Name(name.to_owned()));
             }
             if names.contains(&name) {
-                return Err(ClaimsError::Twice);
+                return Err(ClaimsError::Twice(name.to_owned()));
             }
             if names.len() == Self::MAX {
                 return Err(ClaimsError::Many);
+            }
+            let value = ClaimValue::of_stored(stored).ok_or(ClaimsError::Malformed)?;
+            if value.stored() != stored {
+                return Err(ClaimsError::Malformed);
             }
             names.push(name);
         }
         Ok(Self(encoded.into()))
     }
 
-    /// The stored form: name and value of each, as [`codec`](crate::session::codec) writes texts.
+    /// The stored form: name and value of each, as [`codec`](crate::session::codec) writes texts. A
+    /// value that is no plain text is JSON behind U+0001.
+    #[must_use]
     pub fn encoded(&self) -> &[u8] {
         &self.0
     }
 
     /// The names with their values, in their order.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+    pub fn iter(&self) -> impl Iterator<Item = (&str, ClaimValue<'_>)> {
         let mut rest = Reader(&self.0);
-        std::iter::from_fn(move || Some((rest.text().ok()?, rest.text().ok()?)))
+        std::iter::from_fn(move || {
+            let name = rest.text().ok()?;
+            Some((name, ClaimValue::of_stored(rest.text().ok()?)?))
+        })
+    }
+
+    /// The value of the claim of this name.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<ClaimValue<'_>> {
+        let mut rest = Reader(&self.0);
+        loop {
+            let (found, stored) = (rest.text().ok()?, rest.text().ok()?);
+            if found == name {
+                return ClaimValue::of_stored(stored);
+            }
+        }
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The claims after this change. One that gets another value keeps its place.
+    pub fn merged(&self, patch: &ClaimsPatch) -> Result<Self, ClaimsError> {
+        let mut merged: Vec<(&str, ClaimValue<'_>)> = self.iter().collect();
+        for (name, value) in patch.iter() {
+            let place = merged.iter().position(|(there, _)| *there == name);
+            match (place, value) {
+                (Some(place), Some(value)) => merged[place].1 = value.clone(),
+                (None, Some(value)) => merged.push((name, value.clone())),
+                (Some(place), None) => drop(merged.remove(place)),
+                (None, None) => {}
+            }
+        }
+        Self::new(merged)
     }
 }
 
@@ -99,6 +153,59 @@ impl fmt::Debug for Claims {
     }
 }
 
+impl Serialize for Claims {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        for (name, value) in self.iter() {
+            map.serialize_entry(name, &value)?;
+        }
+        map.end()
+    }
+}
+
+impl<'de> Deserialize<'de> for Claims {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let given = read_object(deserializer)?;
+        let claims: Result<Vec<_>, _> = given
+            .iter()
+            .map(|(name, value)| match value {
+                Some(value) => Ok((&**name, value.clone())),
+                None => Err(D::Error::custom(format_args!(
+                    "the claim {:?} is null; leave it out",
+                    shortened(name)
+                ))),
+            })
+            .collect();
+        Self::new(claims?).map_err(D::Error::custom)
+    }
+}
+
+/// The members of a JSON object as they stand there, a name that is there twice included.
+fn read_object<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Vec<(String, Option<ClaimValue<'static>>)>, D::Error> {
+    struct Members;
+
+    impl<'de> Visitor<'de> for Members {
+        type Value = Vec<(String, Option<ClaimValue<'static>>)>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an object of claims")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+            let mut members = Vec::new();
+            while let Some(name) = map.next_key::<String>()? {
+                let value = map.next_value_seed(OfClaim(shortened(&name)))?;
+                members.push((name, value));
+            }
+            Ok(members)
+        }
+    }
+
+    deserializer.deserialize_map(Members)
+}
+
 fn is_name(text: &str) -> bool {
     (1..=Claims::NAME_MAX).contains(&text.len())
         && text
@@ -106,21 +213,48 @@ fn is_name(text: &str) -> bool {
             .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
 }
 
+/// The beginning of a name, for a message.
+fn shortened(name: &str) -> &str {
+    &name[..name.floor_char_boundary(Claims::NAME_MAX + 1)]
+}
+
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use proptest::prelude::*;
+    use serde_json::Number;
 
     use super::*;
 
+    fn values() -> impl Strategy<Value = ClaimValue<'static>> {
+        prop_oneof![
+            "(\u{1}|).{0,20}".prop_map(|text| ClaimValue::Text(text.into())),
+            any::<i64>().prop_map(|number| ClaimValue::Number(number.into())),
+            any::<u64>().prop_map(|number| ClaimValue::Number(number.into())),
+            (-1e9..1e9).prop_map(|number| ClaimValue::Number(Number::from_f64(number).unwrap())),
+            any::<bool>().prop_map(ClaimValue::Bool),
+            prop::collection::vec(".{0,9}", 0..4)
+                .prop_map(|texts| ClaimValue::List(texts.into_iter().map(Into::into).collect())),
+        ]
+    }
+
+    fn changes() -> impl Strategy<Value = ClaimsPatch> {
+        prop::collection::btree_map("[a-c]", prop::option::of(values()), 0..4)
+            .prop_map(|changes| ClaimsPatch::new(changes.into_iter().collect()).unwrap())
+    }
+
     proptest! {
         #[test]
-        fn what_was_given_is_kept(given in prop::collection::btree_map("[a-z0-9_]{1,32}", ".{0,20}", 0..8)) {
-            let claims = Claims::new(given.iter().map(|(name, value)| (&**name, &**value))).unwrap();
-            let kept: BTreeMap<_, _> = claims.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-            prop_assert_eq!(Claims::decode(claims.encoded()), Ok(claims));
-            prop_assert_eq!(kept, given);
+        fn what_was_given_is_kept(given in prop::collection::btree_map("[a-z0-9_]{1,32}", values(), 0..8)) {
+            let claims = Claims::new(given.iter().map(|(name, value)| (&**name, value.clone()))).unwrap();
+            for (name, value) in &given {
+                prop_assert_eq!(claims.get(name), Some(value.clone()));
+            }
+            prop_assert_eq!(claims.iter().count(), given.len());
+            prop_assert_eq!(claims.get("none of these!"), None);
+            let json = serde_json::to_string(&claims).unwrap();
+            let decoded = Claims::decode(claims.encoded()).unwrap();
+            prop_assert_eq!(&serde_json::from_str::<Claims>(&json).unwrap(), &claims);
+            prop_assert_eq!(decoded, claims);
         }
 
         #[test]
@@ -129,6 +263,97 @@ mod tests {
                 prop_assert_eq!(Claims::new(claims.iter()), Ok(claims.clone()));
                 prop_assert_eq!(claims.encoded(), bytes);
             }
+        }
+
+        #[test]
+        fn a_change_sets_and_removes_and_two_are_one_after_the_other(first in changes(), second in changes()) {
+            let before = Claims::new([("a", "1"), ("d", "4")]).unwrap();
+            let once = before.merged(&first).unwrap();
+            for (name, value) in first.iter() {
+                prop_assert_eq!(once.get(name), value.cloned());
+            }
+            prop_assert_eq!(once.get("d"), before.get("d"));
+            let as_object = |claims: &Claims| serde_json::to_value(claims).unwrap();
+            let both = first.followed_by(&second).unwrap();
+            prop_assert_eq!(
+                as_object(&before.merged(&both).unwrap()),
+                as_object(&once.merged(&second).unwrap())
+            );
+            prop_assert_eq!(ClaimsPatch::decode(&both.encoded()), Ok(both.clone()));
+            let json = serde_json::to_string(&both).unwrap();
+            prop_assert_eq!(serde_json::from_str::<ClaimsPatch>(&json).unwrap(), both);
+        }
+    }
+
+    #[test]
+    fn what_is_no_claims_is_refused_by_the_name_of_the_claim() {
+        let cases = [
+            ("[]", "an object of claims"),
+            (r#"{"User":"1"}"#, r#""User" is no name"#),
+            (r#"{"rоle":"staff"}"#, "is no name"),
+            (
+                r#"{"role":"staff","role":"admin"}"#,
+                r#"the claim "role" is there twice"#,
+            ),
+            (r#"{"a":null}"#, r#"the claim "a" is null"#),
+            (r#"{"a":{"b":1}}"#, r#"the claim "a" is an object"#),
+            (
+                r#"{"a":["x",1]}"#,
+                r#"the claim "a" is a list of something else"#,
+            ),
+            (
+                r#"{"a":[["x"]]}"#,
+                r#"the claim "a" is a list of something else"#,
+            ),
+            (r#"{"a":123456789012345678901}"#, "cannot be kept exactly"),
+            (r#"{"a":1e400}"#, "out of range"),
+        ];
+        for (json, reason) in cases {
+            let error = serde_json::from_str::<Claims>(json)
+                .unwrap_err()
+                .to_string();
+            assert!(error.contains(reason), "{json}: {error}");
+        }
+        let long = format!(r#"{{"a":"{}"}}"#, "x".repeat(Claims::BYTES_MAX));
+        let error = serde_json::from_str::<Claims>(&long).unwrap_err();
+        assert!(
+            error.to_string().contains("more than 2048 bytes"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_typed_value_is_json_behind_a_control_character() {
+        let cases: [(ClaimValue<'_>, &str); 5] = [
+            ("42".into(), "42"),
+            (true.into(), "\u{1}true"),
+            (ClaimValue::Number(42.into()), "\u{1}42"),
+            (
+                ClaimValue::List(vec!["a".into(), "b".into()]),
+                "\u{1}[\"a\",\"b\"]",
+            ),
+            ("\u{1}true".into(), "\u{1}\"\\u0001true\""),
+        ];
+        for (value, stored) in cases {
+            assert_eq!(value.stored(), stored);
+        }
+        // A value has one stored form.
+        for stored in [
+            "\u{1} true",
+            "\u{1}\"plain\"",
+            "\u{1}null",
+            "\u{1}{}",
+            "\u{1}1e2",
+            "\u{1}",
+        ] {
+            let mut encoded = Vec::new();
+            put_text(&mut encoded, "a");
+            put_text(&mut encoded, stored);
+            assert_eq!(
+                Claims::decode(&encoded),
+                Err(ClaimsError::Malformed),
+                "{stored:?}"
+            );
         }
     }
 
@@ -147,17 +372,20 @@ mod tests {
         let name = "n".repeat(Claims::NAME_MAX);
         assert!(Claims::new([(&*name, "")]).is_ok());
         for name in ["", "Name", "user-id", "n\u{e9}", &*(name + "n")] {
-            assert_eq!(Claims::new([(name, "")]), Err(ClaimsError::Name), "{name}");
+            assert_eq!(
+                Claims::new([(name, "")]),
+                Err(ClaimsError::Name(name.to_owned()))
+            );
         }
         assert_eq!(
             Claims::new([("a", "1"), ("b", ""), ("a", "2")]),
-            Err(ClaimsError::Twice)
+            Err(ClaimsError::Twice("a".to_owned()))
         );
     }
 
     #[test]
     fn none_need_no_memory() {
-        assert_eq!(Claims::new([]), Ok(Claims::default()));
+        assert_eq!(Claims::new::<&str>([]), Ok(Claims::default()));
         assert!(Claims::default().encoded().is_empty());
     }
 }

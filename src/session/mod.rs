@@ -15,7 +15,7 @@ pub mod token;
 pub mod user;
 
 pub use carrier::{CarrierError, TokenCarrier};
-pub use claims::{Claims, ClaimsError};
+pub use claims::{ClaimValue, Claims, ClaimsError, ClaimsPatch};
 pub use keys::{SessionKeys, TakenKeys};
 pub use lifetime::Lifetime;
 pub use model::{LoadedSession, Session, SessionKey, SharedSession};

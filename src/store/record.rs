@@ -8,7 +8,8 @@
 //! app, subject, unionid if any, authorizer if any     varint length and UTF-8
 //! address   4 or 16 bytes if any
 //! device    varint length and UTF-8
-//! claims    to the end: name and value, each varint length and UTF-8; `Claims` has the limits
+//! claims    to the end: name and value, each varint length and UTF-8; a value that is no text is JSON
+//!           behind U+0001; `Claims` has the limits
 //! ```
 //!
 //! A varint is LEB128 (`session::codec`). The version stands outside the seal (`sealed`). A number
