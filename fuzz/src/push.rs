@@ -18,7 +18,7 @@ pub fn check(data: &[u8]) {
     let sealed = settings(Some(key.clone()));
     let opened = Envelope(&plain).open(&query(&plain, None), data);
     if let Ok(message) = &opened {
-        assert_eq!(message.body, data);
+        assert_eq!(message.content.body, data);
     }
     let text = key.seal(data, ID);
     let envelope = format!("<xml><Encrypt>{text}</Encrypt></xml>");
@@ -30,8 +30,8 @@ pub fn check(data: &[u8]) {
         assert!(again.is_ok());
     } else {
         assert_eq!(
-            again.map(|message| (message.key, message.format, message.body)),
-            opened.map(|message: PushedMessage| (message.key, message.format, message.body))
+            again.map(|message| (message.key, message.content)),
+            opened.map(|message: PushedMessage| (message.key, message.content))
         );
     }
     let unsigned = Envelope(&sealed).open(&PushQuery::default(), data);

@@ -57,11 +57,12 @@ pub(super) fn read(
             "copy the key (消息加解密Key) from where the token is",
         );
     }
-    let backend = if owner.platform.component.is_some() {
-        refuse_backend(section);
-        Some(None)
-    } else {
+    // The gateway itself takes the events of an app that acts for others.
+    let needs_backend = owner.platform.component.is_none();
+    let backend = if needs_backend || section.has("upstream") || section.has("path") {
         read_backend(section, &around.upstreams, is_wanted).map(Some)
+    } else {
+        Some(None)
     };
     let ack = section.value("ack", ack);
     if !is_wanted {
@@ -109,20 +110,6 @@ fn read_backend(
         upstream: upstream?,
         path: path?,
     })
-}
-
-/// The gateway itself takes the events of an app that acts for others.
-fn refuse_backend(section: &mut Section<'_>) {
-    for name in ["upstream", "path"] {
-        if section.has(name) {
-            section.take(name);
-            section.problem(
-                name,
-                "is no key of an app that acts for others: the gateway takes its events itself",
-                "remove it",
-            );
-        }
-    }
 }
 
 /// `Some(None)`: there is none, and messages come as they are.

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use crate::broker::TokenBroker;
 use crate::http::GatewayError;
-use crate::identity::{App, Apps};
-use crate::push::{PushReceiver, PushSettings, PushedMessage, Undelivered};
+use crate::identity::{App, Apps, DatedEvent};
+use crate::push::{PushReceiver, PushSettings, PushedMessage, SUCCESS, Undelivered};
 
 /// The apps that act for others, and who keeps what they are given.
 #[derive(Clone)]
@@ -22,7 +22,7 @@ impl ComponentEvents {
         app.component_api().map(|_| app)
     }
 
-    /// The platform's word for success, once what the event says is done. It goes on to its end when
+    /// The word for success, once what the event says is done. It goes on to its end when
     /// the platform leaves meanwhile: the code of an authorization is good once.
     pub(super) async fn receive(
         &self,
@@ -31,21 +31,17 @@ impl ComponentEvents {
         message: &PushedMessage,
         pushes: &PushReceiver,
     ) -> Result<Vec<u8>, GatewayError> {
-        let fields = message.texts();
-        let event = app
-            .component_api()
-            .and_then(|api| api.event(&|name| fields.get(name).cloned()));
-        let Some(event) = event else {
+        let Some(event) = event_of(app, message) else {
             log::info!(app = &*app.name; "an event of a component says nothing that matters here");
             pushes.count(settings, "delivered");
-            return Ok(settings.ack.clone().into_bytes());
+            return Ok(SUCCESS.as_bytes().to_vec());
         };
         let (broker, of) = (self.broker.clone(), app.clone());
         let carried_out = tokio::spawn(async move { broker.component_event(&of, event).await });
         let why = match carried_out.await {
             Ok(Ok(())) => {
                 pushes.count(settings, "delivered");
-                return Ok(settings.ack.clone().into_bytes());
+                return Ok(SUCCESS.as_bytes().to_vec());
             }
             Ok(Err(error)) => error.to_string(),
             Err(_) => "the work broke off".to_owned(),
@@ -54,4 +50,11 @@ impl ComponentEvents {
         pushes.count(settings, "undelivered");
         Err(Undelivered.into())
     }
+}
+
+/// The event of the app's own that a message is.
+pub(super) fn event_of(app: &App, message: &PushedMessage) -> Option<DatedEvent> {
+    let fields = message.texts();
+    let api = app.component_api()?;
+    api.event(&|name| fields.get(name).cloned())
 }

@@ -5,6 +5,7 @@
 //! proxy says. `page` keeps foreign web pages out of what changes something.
 
 pub mod asker;
+pub mod authorizer_push;
 pub mod component_event;
 pub mod context;
 pub mod decrypt;

@@ -9,7 +9,9 @@ use crate::endpoints::component_event::ComponentEvents;
 use crate::http::error::{ErrorCode, GatewayError};
 use crate::http::head::RequestHead;
 use crate::http::request_log::SeenSession;
-use crate::push::{Envelope, PushQuery, PushReceiver, PushRefusal, PushSettings, Undelivered};
+use crate::push::{
+    Envelope, PushQuery, PushReceiver, PushRefusal, PushSettings, PushedMessage, Undelivered,
+};
 
 /// Longest message, in bytes.
 const MESSAGE_MAX: usize = 256 * 1024;
@@ -29,8 +31,15 @@ pub async fn check(
     pushes: web::Data<PushReceiver>,
 ) -> Result<HttpResponse, GatewayError> {
     let settings = app_of(&req, &pushes)?;
-    let query = query_of(&req)?;
-    let echo = Envelope(&settings).echo(&query)?;
+    echo(&req, &settings)
+}
+
+pub(super) fn echo(
+    req: &HttpRequest,
+    settings: &PushSettings,
+) -> Result<HttpResponse, GatewayError> {
+    let query = query_of(req)?;
+    let echo = Envelope(settings).echo(&query)?;
     Ok(answer("text/plain", echo.to_owned().into_bytes()))
 }
 
@@ -43,27 +52,9 @@ pub async fn receive(
     components: web::Data<ComponentEvents>,
 ) -> Result<HttpResponse, GatewayError> {
     let settings = app_of(&req, &pushes)?;
-    let query = query_of(&req)?;
-    let envelope = Envelope(&settings);
-    let refused = |refusal: &PushRefusal| {
-        pushes.refused(&settings);
-        // Whoever signs it has the app's Token, so its own settings do not fit.
-        if let PushRefusal::Invalid(why) = refusal {
-            log::warn!(app = &*settings.app; "a pushed message is signed and refused: {why}");
-        }
-    };
-    envelope.refuse_early(&query).inspect_err(refused)?;
-    let body_max = if settings.key.is_some() {
-        SEALED_BODY_MAX
-    } else {
-        MESSAGE_MAX
-    };
-    let body = read(&req, payload, body_max).await?;
-    let message = envelope.open(&query, &body).inspect_err(refused)?;
-    if message.body.len() > MESSAGE_MAX {
-        return Err(too_long());
-    }
-    if let Some(app) = components.app(&settings) {
+    let app = components.app(&settings);
+    let message = opened(&req, payload, &pushes, &settings).await?;
+    if let Some(app) = app {
         let said = components
             .receive(app, &settings, &message, &pushes)
             .await?;
@@ -73,8 +64,43 @@ pub async fn receive(
     Ok(answer(answered.media_type, answered.body))
 }
 
+/// The message of a request, if it is to be believed.
+pub(super) async fn opened(
+    req: &HttpRequest,
+    payload: web::Payload,
+    pushes: &PushReceiver,
+    settings: &PushSettings,
+) -> Result<PushedMessage, GatewayError> {
+    let query = query_of(req)?;
+    let envelope = Envelope(settings);
+    let refused = |refusal: &PushRefusal| note_refusal(pushes, settings, *refusal);
+    envelope.refuse_early(&query).inspect_err(refused)?;
+    let body_max = if settings.key.is_some() {
+        SEALED_BODY_MAX
+    } else {
+        MESSAGE_MAX
+    };
+    let body = read(req, payload, body_max).await?;
+    let message = envelope.open(&query, &body).inspect_err(refused)?;
+    if message.content.body.len() > MESSAGE_MAX {
+        return Err(too_long());
+    }
+    Ok(message)
+}
+
+pub(super) fn note_refusal(pushes: &PushReceiver, settings: &PushSettings, refusal: PushRefusal) {
+    pushes.refused(settings);
+    // Whoever signs it has the app's Token, so its own settings do not fit.
+    if let PushRefusal::Invalid(why) = refusal {
+        log::warn!(app = &*settings.app; "a pushed message is signed and refused: {why}");
+    }
+}
+
 /// An app without messages has no such endpoint.
-fn app_of(req: &HttpRequest, pushes: &PushReceiver) -> Result<Arc<PushSettings>, GatewayError> {
+pub(super) fn app_of(
+    req: &HttpRequest,
+    pushes: &PushReceiver,
+) -> Result<Arc<PushSettings>, GatewayError> {
     let name = req.match_info().get("app").unwrap_or_default();
     let settings = pushes.app(name).ok_or_else(GatewayError::no_endpoint)?;
     req.extensions_mut().insert(SeenSession {
@@ -112,7 +138,7 @@ fn too_long() -> GatewayError {
     )
 }
 
-fn answer(media_type: &'static str, body: Vec<u8>) -> HttpResponse {
+pub(super) fn answer(media_type: &'static str, body: Vec<u8>) -> HttpResponse {
     HttpResponse::Ok()
         .insert_header((CONTENT_TYPE, media_type))
         .insert_header((CACHE_CONTROL, "no-store"))

@@ -93,8 +93,8 @@ impl PushForwarder {
         delivery: &Delivery<'_>,
         id: &str,
     ) -> BytesMut {
-        let settings = delivery.settings;
-        let mut out = BytesMut::with_capacity(1024 + delivery.body.len());
+        let Delivery { settings, content } = *delivery;
+        let mut out = BytesMut::with_capacity(1024 + content.body.len());
         for part in ["POST ", path, " HTTP/1.1\r\n"] {
             out.extend_from_slice(part.as_bytes());
         }
@@ -109,17 +109,18 @@ impl PushForwarder {
         write_line(
             &mut out,
             "content-type",
-            media_type(delivery.format).as_bytes(),
+            media_type(content.format).as_bytes(),
         );
-        let length = itoa::Buffer::new().format(delivery.body.len()).to_owned();
+        let length = itoa::Buffer::new().format(content.body.len()).to_owned();
         write_line(&mut out, "content-length", length.as_bytes());
         write_line(&mut out, "x-request-id", id.as_bytes());
         out.extend_from_slice(self.via.line().as_bytes());
-        let app = (&*settings.app, &*settings.appid, settings.provider);
+        let appid = content.authorizer.as_ref().unwrap_or(&settings.appid);
+        let app = (&*settings.app, &**appid, settings.provider);
         let identity = IdentityHeaders::of_app(&self.names, app, settings.source);
         out.extend_from_slice(identity.lines().as_bytes());
         out.extend_from_slice(b"\r\n");
-        out.extend_from_slice(delivery.body);
+        out.extend_from_slice(&content.body);
         out
     }
 }

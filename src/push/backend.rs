@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::messages::MessageFormat;
+use super::messages::MessageContent;
 use super::settings::PushSettings;
 
 /// Longest answer of a backend that is passed on, in bytes: it is kept for the platform's retries.
@@ -16,8 +16,7 @@ pub const DELIVERY_MAX: Duration = Duration::from_secs(15);
 #[derive(Debug, Clone, Copy)]
 pub struct Delivery<'a> {
     pub settings: &'a PushSettings,
-    pub format: MessageFormat,
-    pub body: &'a [u8],
+    pub content: &'a MessageContent,
 }
 
 /// Why a backend has not taken a message: for the log.

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::fields::{self, Unreadable};
-use super::messages::{MessageFormat, MessageKey};
+use super::messages::{MessageContent, MessageFormat, MessageKey};
 use super::settings::PushSettings;
 use crate::clock::UnixMillis;
 use crate::crypto::push::{is_signature, signature};
@@ -16,7 +16,7 @@ use crate::crypto::{hash, random};
 /// Longest text that the console's check is answered with.
 const ECHO_MAX: usize = 128;
 /// The answer that platforms take in plain words, also to a sealed message.
-const SUCCESS: &str = "success";
+pub const SUCCESS: &str = "success";
 
 /// What the platform adds to the URL. A parameter that comes twice cannot be read.
 #[derive(Debug, Default, Deserialize)]
@@ -54,9 +54,7 @@ impl From<Unreadable> for PushRefusal {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PushedMessage {
     pub key: MessageKey,
-    pub format: MessageFormat,
-    /// In plain text.
-    pub body: Vec<u8>,
+    pub content: MessageContent,
     /// Whether it came sealed, so that its answer goes back sealed.
     pub is_sealed: bool,
 }
@@ -64,7 +62,7 @@ pub struct PushedMessage {
 impl PushedMessage {
     /// The texts that stand directly in it, by their names; none where it has one twice.
     pub fn texts(&self) -> BTreeMap<String, String> {
-        fields::texts(&self.body).unwrap_or_default()
+        fields::texts(&self.content.body).unwrap_or_default()
     }
 }
 
@@ -202,8 +200,11 @@ fn message(
     let key = id.map_or_else(|| MessageKey::Content(hash::sha256(&body)), MessageKey::Id);
     PushedMessage {
         key,
-        format,
-        body,
+        content: MessageContent {
+            format,
+            authorizer: None,
+            body,
+        },
         is_sealed,
     }
 }
@@ -340,7 +341,7 @@ mod tests {
         };
         assert!(why.contains("aes_key"), "{why}");
         let both = b"<xml><MsgType>text</MsgType><Encrypt>AAAA</Encrypt></xml>";
-        assert_eq!(envelope.open(&query, both).unwrap().body, both);
+        assert_eq!(envelope.open(&query, both).unwrap().content.body, both);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The seam between pushed messages and where they are kept.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -48,13 +49,21 @@ pub enum PushClaim {
     Delivered(Vec<u8>),
 }
 
+/// A message in plain text, and for which app it came.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MessageContent {
+    pub format: MessageFormat,
+    /// The id of somebody else's app, where the owner acts for it.
+    pub authorizer: Option<Arc<str>>,
+    pub body: Vec<u8>,
+}
+
 /// A message that is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeptMessage {
-    pub format: MessageFormat,
     /// When it was kept, by the store's clock.
     pub since: UnixMillis,
-    pub body: Vec<u8>,
+    pub content: MessageContent,
 }
 
 /// Messages that it is time to deliver.
@@ -70,8 +79,8 @@ pub struct DueMessages {
 /// Keeps the messages of apps, each owner's apart from all others'.
 #[async_trait]
 pub trait PushMessages: Send + Sync {
-    /// A message's name.
-    fn id(&self, owner: PushOwner<'_>, key: &MessageKey) -> MessageId;
+    /// A message's name. Equal keys of two authorizers are two messages.
+    fn id(&self, owner: PushOwner<'_>, authorizer: Option<&str>, key: &MessageKey) -> MessageId;
 
     /// Reserves the delivery for `lease`, or says what has become of the message.
     async fn claim(
@@ -95,7 +104,7 @@ pub trait PushMessages: Send + Sync {
         &self,
         owner: PushOwner<'_>,
         id: &MessageId,
-        message: (MessageFormat, &[u8]),
+        message: &MessageContent,
         due_in: Duration,
         span: Duration,
     ) -> Result<(), StoreError>;

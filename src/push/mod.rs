@@ -17,10 +17,10 @@ pub mod settings;
 pub mod times;
 
 pub use backend::{BackendError, Delivery, PushBackend};
-pub use envelope::{Envelope, PushQuery, PushRefusal, PushedMessage};
+pub use envelope::{Envelope, PushQuery, PushRefusal, PushedMessage, SUCCESS};
 pub use messages::{
-    DueMessages, KeptMessage, MessageFormat, MessageId, MessageKey, PushClaim, PushMessages,
-    PushOwner,
+    DueMessages, KeptMessage, MessageContent, MessageFormat, MessageId, MessageKey, PushClaim,
+    PushMessages, PushOwner,
 };
 pub use receiver::{PushAnswer, PushReceiver, Undelivered};
 pub use redelivery::Redelivery;

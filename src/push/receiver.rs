@@ -111,7 +111,11 @@ impl PushReceiver {
     ) -> Result<PushAnswer, Undelivered> {
         let received = Received {
             settings: settings.clone(),
-            id: self.0.store.id(settings.owner(), &message.key),
+            id: self.0.store.id(
+                settings.owner(),
+                message.content.authorizer.as_deref(),
+                &message.key,
+            ),
             message,
             deadline: monotonic_now() + ANSWER_WITHIN,
         };
@@ -133,8 +137,9 @@ impl Shared {
         self.count(&received.settings, outcome);
         let message = &received.message;
         let now = self.clock.unix_now();
-        let (media_type, body) =
-            Envelope(&received.settings).answer(message.format, message.is_sealed, answer?, now);
+        let envelope = Envelope(&received.settings);
+        let format = message.content.format;
+        let (media_type, body) = envelope.answer(format, message.is_sealed, answer?, now);
         Ok(PushAnswer { media_type, body })
     }
 
@@ -231,8 +236,7 @@ impl Shared {
             backend
                 .deliver(Delivery {
                     settings: &received.settings,
-                    format: received.message.format,
-                    body: &received.message.body,
+                    content: &received.message.content,
                 })
                 .await
         })
@@ -256,7 +260,7 @@ impl Shared {
     }
 
     async fn keep(&self, received: &Received, due_in: Duration) -> Result<(), StoreError> {
-        let message = (received.message.format, &*received.message.body);
+        let message = &received.message.content;
         let owner = received.settings.owner();
         let kept = self
             .store

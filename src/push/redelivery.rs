@@ -26,7 +26,7 @@ const BATCH: usize = 16;
 /// How long a message is another gateway's that has taken it.
 const LEASE: Duration = Duration::from_secs(DELIVERY_MAX.as_secs() + 5);
 
-/// Delivers the kept messages of one app: those that came for its name.
+/// Delivers the kept messages of one app: those that came for its name, and for its authorizers.
 pub struct Redelivery {
     pub settings: Arc<PushSettings>,
     pub store: Arc<dyn PushMessages>,
@@ -105,8 +105,7 @@ impl Redelivery {
         }
         let delivery = Delivery {
             settings,
-            format: message.format,
-            body: &message.body,
+            content: &message.content,
         };
         match self.backend.deliver(delivery).await {
             Ok(answer) => {

@@ -20,7 +20,8 @@ pub struct PushSettings {
     pub token: Secret<String>,
     /// Seals messages; `None`: they come as they are.
     pub key: Option<PushKey>,
-    /// Who gets the messages; `None`: the gateway itself, since the app acts for others.
+    /// Who gets the messages. The events of an app that acts for others are the gateway's, so this
+    /// is who gets the messages to these others; `None`: they are not taken.
     pub backend: Option<PushTarget>,
     /// What the platform is answered when the backend has nothing to say.
     pub ack: String,

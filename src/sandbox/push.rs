@@ -29,6 +29,8 @@ const WAIT_MAX_MS: u64 = 60_000;
 #[serde(deny_unknown_fields)]
 struct PushRequest {
     app: String,
+    /// The app of somebody else's that the message is to, where `app` acts for it.
+    authorizer: Option<String>,
     message: Value,
     #[serde(default = "three")]
     tries: u32,
@@ -62,10 +64,20 @@ async fn enter(body: &[u8], platform: &Platform) -> Result<HttpResponse, String>
     if settings.mode() != Mode::Plain && settings.key().is_none() {
         return Err("this mode needs an aes_key".to_owned());
     }
+    check(&settings, &settings.url, platform).await?;
+    // Any app's will do.
+    if let Some(url) = settings.url_for("wx0123456789abcdef") {
+        check(&settings, &url, platform).await?;
+    }
+    platform.keep_push_settings(settings);
+    Ok(HttpResponse::Ok().json(json!({ "checked": true })))
+}
+
+async fn check(settings: &PushSettings, url: &str, platform: &Platform) -> Result<(), String> {
     let echo = hash::to_hex(&random::bytes::<8>());
     let mut query = settings.signed(platform.now(), None);
     query.push(("echostr", echo.clone()));
-    let request = client().get(&settings.url).query(&query);
+    let request = client().get(url).query(&query);
     let said = match request.send().await {
         Ok(answer) => answer.text().await,
         Err(error) => Err(error),
@@ -77,8 +89,7 @@ async fn enter(body: &[u8], platform: &Platform) -> Result<HttpResponse, String>
     if said != echo {
         return Err(format!("the URL did not answer the echostr, but {said:?}"));
     }
-    platform.keep_push_settings(settings);
-    Ok(HttpResponse::Ok().json(json!({ "checked": true })))
+    Ok(())
 }
 
 /// Posts a message until it is answered with 200 in time, as often as the platform does.
@@ -93,6 +104,18 @@ async fn send(body: &[u8], platform: &Platform) -> Result<HttpResponse, String> 
     let settings = platform
         .push_settings(&request.app)
         .ok_or("enter the app's URL and Token first: POST /sandbox/push-settings")?;
+    let url = match &request.authorizer {
+        None => settings.url.clone(),
+        Some(authorizer) => {
+            let url = settings.url_for(authorizer);
+            let url = url.ok_or("enter message_url first: POST /sandbox/push-settings")?;
+            let authorized = platform.check_authorized(&request.app, authorizer);
+            authorized.map_err(|_| {
+                "the authorizer has not authorised the app: POST /sandbox/authorize".to_owned()
+            })?;
+            url
+        }
+    };
     if !(1..=10).contains(&request.tries)
         || request.interval_ms.max(request.timeout_ms) > WAIT_MAX_MS
     {
@@ -109,7 +132,7 @@ async fn send(body: &[u8], platform: &Platform) -> Result<HttpResponse, String> 
         if number > 0 {
             tokio::time::sleep(Duration::from_millis(request.interval_ms)).await;
         }
-        let (tried, done) = post(&settings, platform, &request, &message).await;
+        let (tried, done) = post(&settings, &url, platform, &request, &message).await;
         tries.push(tried);
         is_over = done;
         if is_over {
@@ -124,19 +147,21 @@ pub(super) async fn announce(platform: &Platform, app: &str, event: &str) -> Opt
     let settings = platform.push_settings(app)?;
     let request = PushRequest {
         app: app.to_owned(),
+        authorizer: None,
         message: Value::Null,
         tries: 1,
         interval_ms: 0,
         timeout_ms: five_seconds(),
         fault: None,
     };
-    let (tried, _) = post(&settings, platform, &request, event).await;
+    let (tried, _) = post(&settings, &settings.url, platform, &request, event).await;
     Some(tried)
 }
 
 /// One try: what came of it, and whether it was the last.
 async fn post(
     settings: &PushSettings,
+    url: &str,
     platform: &Platform,
     request: &PushRequest,
     message: &str,
@@ -150,7 +175,7 @@ async fn post(
     };
     let began = monotonic_now();
     let sent = client()
-        .post(&settings.url)
+        .post(url)
         .query(&query)
         .header("content-type", media_type)
         .timeout(Duration::from_millis(request.timeout_ms))

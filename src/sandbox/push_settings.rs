@@ -12,12 +12,17 @@ use crate::secret::Secret;
 /// The id that a message is sealed for which is meant for another app.
 const OTHER_APPID: &str = "wx00000000000other";
 
+/// What stands for the authorizer's id in `message_url`.
+const APPID: &str = "$APPID$";
+
 /// What a person enters in the console.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct PushSettings {
     pub(super) app: String,
     pub(super) url: String,
+    /// Where the messages to the authorizers of a third-party platform go, with [`APPID`] in it.
+    pub(super) message_url: Option<String>,
     #[serde(deserialize_with = "secret")]
     token: Secret<String>,
     #[serde(default, deserialize_with = "optional_secret")]
@@ -54,6 +59,12 @@ pub(super) type Query = Vec<(&'static str, String)>;
 impl PushSettings {
     pub(super) fn key(&self) -> Option<PushKey> {
         PushKey::parse(self.aes_key.as_ref()?.expose())
+    }
+
+    /// The URL for the messages to an authorizer.
+    pub(super) fn url_for(&self, authorizer: &str) -> Option<String> {
+        let url = self.message_url.as_deref()?;
+        Some(url.replace(APPID, authorizer))
     }
 
     pub(super) fn mode(&self) -> Mode {

@@ -126,17 +126,23 @@ impl Keys {
     }
 
     /// A message's name, which tells nobody its number or content.
-    pub(super) fn message_id(&self, owner: PushOwner<'_>, key: &MessageKey) -> MessageId {
+    pub(super) fn message_id(
+        &self,
+        owner: PushOwner<'_>,
+        authorizer: Option<&str>,
+        key: &MessageKey,
+    ) -> MessageId {
         let (kind, text) = match key {
             MessageKey::Id(id) => ("id", id.as_bytes()),
             MessageKey::Content(hash) => ("content", &hash[..]),
         };
-        let parts = [
+        let mut parts = vec![
             owner.appid.as_bytes(),
             owner.app.as_bytes(),
             kind.as_bytes(),
             text,
         ];
+        parts.extend(authorizer.map(str::as_bytes));
         self.naming.name("pushed message", &parts)
     }
 

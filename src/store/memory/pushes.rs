@@ -10,7 +10,7 @@ use super::store::MemoryStore;
 use crate::clock::UnixMillis;
 use crate::crypto::random;
 use crate::push::{
-    DueMessages, KeptMessage, MessageFormat, MessageId, MessageKey, PushClaim, PushMessages,
+    DueMessages, KeptMessage, MessageContent, MessageId, MessageKey, PushClaim, PushMessages,
     PushOwner,
 };
 use crate::session::StoreError;
@@ -84,8 +84,8 @@ impl MemoryStore {
 
 #[async_trait]
 impl PushMessages for MemoryStore {
-    fn id(&self, owner: PushOwner<'_>, key: &MessageKey) -> MessageId {
-        self.keys.message_id(owner, key)
+    fn id(&self, owner: PushOwner<'_>, authorizer: Option<&str>, key: &MessageKey) -> MessageId {
+        self.keys.message_id(owner, authorizer, key)
     }
 
     async fn claim(
@@ -129,7 +129,7 @@ impl PushMessages for MemoryStore {
         &self,
         owner: PushOwner<'_>,
         id: &MessageId,
-        (format, body): (MessageFormat, &[u8]),
+        content: &MessageContent,
         due_in: Duration,
         span: Duration,
     ) -> Result<(), StoreError> {
@@ -139,9 +139,8 @@ impl PushMessages for MemoryStore {
                 return Ok(());
             }
             let message = KeptMessage {
-                format,
                 since: now,
-                body: body.to_vec(),
+                content: content.clone(),
             };
             let sealed = pushed::seal_kept(&self.sealer, &key, &message);
             entries.put(key, now.plus(span), StoredValue::Bytes(sealed));

@@ -10,7 +10,7 @@ use super::sessions::RedisStore;
 use crate::clock::millis;
 use crate::crypto::random;
 use crate::push::{
-    DueMessages, KeptMessage, MessageFormat, MessageId, MessageKey, PushClaim, PushMessages,
+    DueMessages, KeptMessage, MessageContent, MessageId, MessageKey, PushClaim, PushMessages,
     PushOwner,
 };
 use crate::redis_client::Request;
@@ -49,15 +49,14 @@ impl RedisStore {
         &self,
         owner: PushOwner<'_>,
         id: &MessageId,
-        (format, body): (MessageFormat, &[u8]),
+        content: &MessageContent,
         due_in: Duration,
         span: Duration,
     ) -> Result<(), StoreError> {
         let time = self.connector.call(&Request::Command(&cmd("TIME"))).await?;
         let message = KeptMessage {
-            format,
             since: store_time(time),
-            body: body.to_vec(),
+            content: content.clone(),
         };
         let key = self.keys.pushed(owner, id);
         let sealed = pushed::seal_kept(&self.sealer, &key, &message);
@@ -146,8 +145,8 @@ impl RedisStore {
 
 #[async_trait]
 impl PushMessages for RedisStore {
-    fn id(&self, owner: PushOwner<'_>, key: &MessageKey) -> MessageId {
-        self.keys.message_id(owner, key)
+    fn id(&self, owner: PushOwner<'_>, authorizer: Option<&str>, key: &MessageKey) -> MessageId {
+        self.keys.message_id(owner, authorizer, key)
     }
 
     async fn claim(
@@ -180,7 +179,7 @@ impl PushMessages for RedisStore {
         &self,
         owner: PushOwner<'_>,
         id: &MessageId,
-        message: (MessageFormat, &[u8]),
+        message: &MessageContent,
         due_in: Duration,
         span: Duration,
     ) -> Result<(), StoreError> {

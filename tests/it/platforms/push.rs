@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::helpers::client::Request;
 use crate::helpers::{APPID, Gateway, GatewayBuilder, HttpAnswer, Script, Upstream};
 
+mod authorizers;
 mod delivery;
 mod kept;
 mod processes;

@@ -9,10 +9,9 @@ use async_trait::async_trait;
 use hufu::clock::{ManualClock, UnixMillis};
 use hufu::crypto::keyring::{Keyring, NamingKey};
 use hufu::metrics::{AppOutcome, Metrics};
-use hufu::push::messages::MessageFormat;
 use hufu::push::{
-    BackendError, Delivery, MessageKey, PushBackend, PushMessages, PushSettings, PushTarget,
-    Redelivery,
+    BackendError, Delivery, MessageContent, MessageFormat, MessageKey, PushBackend, PushMessages,
+    PushSettings, PushTarget, Redelivery,
 };
 use hufu::store::{KeyPrefix, MemoryStore};
 
@@ -35,7 +34,7 @@ impl PushBackend for Backend {
                 reason: "down".to_owned(),
             });
         }
-        self.got.borrow_mut().push(delivery.body.to_vec());
+        self.got.borrow_mut().push(delivery.content.body.clone());
         Ok(Vec::new())
     }
 }
@@ -90,12 +89,16 @@ fn world() -> World {
 impl World {
     async fn keep(&self, body: &str) {
         let owner = self.redelivery.settings.owner();
-        let id = self.store.id(owner, &MessageKey::Id(body.to_owned()));
-        let message = (MessageFormat::Xml, body.as_bytes());
+        let id = self.store.id(owner, None, &MessageKey::Id(body.to_owned()));
+        let message = MessageContent {
+            format: MessageFormat::Xml,
+            authorizer: None,
+            body: body.into(),
+        };
         let span = Duration::from_secs(25 * 3600);
         let kept = self
             .store
-            .keep(owner, &id, message, Duration::from_secs(2), span);
+            .keep(owner, &id, &message, Duration::from_secs(2), span);
         kept.await.unwrap();
     }
 

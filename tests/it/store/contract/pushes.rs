@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use hufu::push::{MessageFormat, MessageId, MessageKey, PushClaim, PushOwner};
+use hufu::push::{MessageContent, MessageFormat, MessageId, MessageKey, PushClaim, PushOwner};
 
 use super::{Case, HOUR, SHORT};
 use crate::helpers::store::{Harness, Place};
@@ -18,6 +18,7 @@ suite![
     a_dropped_message_is_gone,
     messages_and_answers_end_by_themselves,
     messages_of_several_apps_do_not_meet,
+    messages_of_several_authorizers_do_not_meet,
     a_message_in_another_place_does_not_open,
 ];
 
@@ -30,7 +31,7 @@ const SHOP: PushOwner<'_> = PushOwner {
 
 fn id(h: &Harness, number: &str) -> MessageId {
     let key = MessageKey::Id(number.to_owned());
-    h.pushes().id(SHOP, &key)
+    h.pushes().id(SHOP, None, &key)
 }
 
 async fn claim(h: &Harness, number: &str, lease: Duration) -> PushClaim {
@@ -44,10 +45,17 @@ async fn leader(h: &Harness, number: &str, lease: Duration) -> [u8; 16] {
     }
 }
 
+fn content(authorizer: Option<&str>) -> MessageContent {
+    MessageContent {
+        format: MessageFormat::Xml,
+        authorizer: authorizer.map(Into::into),
+        body: SECRET.to_vec(),
+    }
+}
+
 async fn keep(h: &Harness, number: &str, due_in: Duration, span: Duration) {
-    let message = (MessageFormat::Xml, SECRET);
     h.pushes()
-        .keep(SHOP, &id(h, number), message, due_in, span)
+        .keep(SHOP, &id(h, number), &content(None), due_in, span)
         .await
         .unwrap();
 }
@@ -132,11 +140,7 @@ async fn a_kept_message_is_due_once_at_a_time(h: &Harness) {
     assert_eq!(taken, expected);
     assert_eq!(due(h, SHORT, 10).await, (vec![], 4));
     let message = h.pushes().kept(SHOP, &id(h, "1")).await.unwrap();
-    let message = message.unwrap();
-    assert_eq!(
-        (message.format, &*message.body),
-        (MessageFormat::Xml, SECRET)
-    );
+    assert_eq!(message.unwrap().content, content(None));
     h.pushes().postpone(SHOP, &id(h, "1"), HOUR).await.unwrap();
     // Whoever had taken the others has died.
     h.pass(SHORT + Duration::from_millis(5)).await;
@@ -190,7 +194,7 @@ async fn messages_of_several_apps_do_not_meet(h: &Harness) {
     let pushes = h.pushes();
     for (app, appid) in [("shop", "wx2"), ("other", "wx1")] {
         let other = PushOwner { app, appid };
-        let found = pushes.id(other, &MessageKey::Id("1".to_owned()));
+        let found = pushes.id(other, None, &MessageKey::Id("1".to_owned()));
         let claimed = pushes.claim(other, &found, HOUR).await.unwrap();
         assert!(matches!(claimed, PushClaim::Leader { .. }), "{other:?}");
         let due = pushes.take_due(other, HOUR, 10).await.unwrap();
@@ -201,6 +205,29 @@ async fn messages_of_several_apps_do_not_meet(h: &Harness) {
         pushes.delivered(other, &kept, b"", HOUR).await.unwrap();
     }
     assert_eq!(due(h, HOUR, 10).await, (vec![kept], 1));
+}
+
+/// They are due together, and each says whose it is.
+async fn messages_of_several_authorizers_do_not_meet(h: &Harness) {
+    let (pushes, key) = (h.pushes(), MessageKey::Id("1".to_owned()));
+    let authorizers = [None, Some("wx2"), Some("wx3")];
+    let mut ids = authorizers.map(|authorizer| pushes.id(SHOP, authorizer, &key));
+    for (authorizer, id) in authorizers.iter().zip(&ids) {
+        let claimed = pushes.claim(SHOP, id, HOUR).await.unwrap();
+        assert!(
+            matches!(claimed, PushClaim::Leader { .. }),
+            "{authorizer:?}"
+        );
+        let message = content(*authorizer);
+        let kept = pushes.keep(SHOP, id, &message, Duration::ZERO, HOUR);
+        kept.await.unwrap();
+        let found = pushes.kept(SHOP, id).await.unwrap().unwrap();
+        assert_eq!(found.content, message);
+    }
+    let (mut taken, kept) = due(h, HOUR, 10).await;
+    taken.sort();
+    ids.sort();
+    assert_eq!((taken, kept), (ids.to_vec(), 3));
 }
 
 /// The memory store has no outside that could move anything.
