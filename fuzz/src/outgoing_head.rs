@@ -3,7 +3,7 @@
 
 use actix_web::http::header::{HeaderName, HeaderValue};
 use hufu::assertion::believed::{Speaker, speaker};
-use hufu::assertion::{HeaderNames, ReservedNames};
+use hufu::assertion::{ClaimHeader, HeaderNames, ReservedNames};
 use hufu::crypto::keyring::NamingKey;
 use hufu::http::{Inbound, RequestHead, TrustedProxies};
 use hufu::proxy::outgoing::{HeadRules, OutgoingHead};
@@ -14,7 +14,8 @@ use hufu::session::token::redacted;
 use hufu::upstream::HostHeader;
 use hufu::upstream_client::upload::BodyFraming;
 
-const IDENTITY: &str = "X-WX-OPENID: alice\r\nX-WX-SOURCE: hufu\r\nX-Hufu-Subject: alice\r\n";
+const IDENTITY: &str =
+    "X-WX-OPENID: alice\r\nX-WX-SOURCE: hufu\r\nX-Hufu-Subject: alice\r\nX-User-Role: staff\r\n";
 
 /// See the module. A byte of choices, a line with the query, then a header on each line.
 pub fn check(data: &[u8]) {
@@ -71,8 +72,16 @@ fn rules() -> HeadRules {
         TokenCarrier::Header("x-session".into()),
         TokenCarrier::Cookie("sid".into()),
     ];
+    let role = ClaimHeader {
+        claim: "role".into(),
+        header: "X-User-Role".into(),
+    };
+    let names = HeaderNames {
+        claims: vec![role],
+        ..HeaderNames::default()
+    };
     HeadRules {
-        reserved: ReservedNames::new(&HeaderNames::default()),
+        reserved: ReservedNames::new(&names),
         via: Via::new(&NamingKey::ephemeral(), "hufu"),
         carriers: carriers.into(),
     }
@@ -178,17 +187,20 @@ impl<'a> Written<'a> {
     }
 
     fn has_its_own_identity(&self, signed_in: bool) {
-        let is_reserved = |name: &str| name.starts_with("x-wx-") || name.starts_with("x-hufu-");
+        let is_reserved = |name: &str| {
+            name.starts_with("x-wx-") || name.starts_with("x-hufu-") || name == "x-user-role"
+        };
         let found: Vec<(&str, &[u8])> = self
             .fields
             .iter()
             .filter(|(name, _)| is_reserved(name))
             .map(|(name, value)| (&**name, *value))
             .collect();
-        let own: [(&str, &[u8]); 3] = [
+        let own: [(&str, &[u8]); 4] = [
             ("x-wx-openid", b"alice"),
             ("x-wx-source", b"hufu"),
             ("x-hufu-subject", b"alice"),
+            ("x-user-role", b"staff"),
         ];
         assert_eq!(
             found,

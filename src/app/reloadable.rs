@@ -74,13 +74,13 @@ impl Reloadable {
             routes: Arc::new(settings.routes.clone()),
             rules: route_rules(&settings, &process.metrics),
             upstreams: shared_upstreams(&settings.upstreams, before, process)?,
-            identity_lines: IdentityLines {
-                names: settings.identity.clone(),
-                generation: before.map_or(0, |before| {
+            identity_lines: IdentityLines::new(
+                settings.identity.clone(),
+                before.map_or(0, |before| {
                     let is_other = !same_identity(&before.settings, &settings);
-                    before.identity_lines.generation + u64::from(is_other)
+                    before.identity_lines.generation() + u64::from(is_other)
                 }),
-            },
+            ),
             settings,
         })
     }

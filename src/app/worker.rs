@@ -14,7 +14,7 @@ use crate::clock::SystemClock;
 use crate::edge::FastPath;
 use crate::endpoints::{
     self, ComponentEvents, EndpointContext, EndpointDispatcher, Endpoints, OwnEndpoint, Verify,
-    verify,
+    VisibleClaims, verify,
 };
 use crate::http::authenticate::Authenticator;
 use crate::http::request_log::LoggedBody;
@@ -159,6 +159,7 @@ impl Worker {
             },
             limits,
             auth: self.auth.clone(),
+            visible_claims: VisibleClaims(settings.session.visible_claims.clone()),
         }
     }
 

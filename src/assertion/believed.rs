@@ -18,8 +18,8 @@ impl Speaker {
     /// is held to these lists.
     pub fn names(self) -> impl Iterator<Item = &'static str> {
         let lists = match self {
-            Self::Nobody => [OF_PATH, NOBODYS],
-            Self::Proxies => [PROXIES, &[]],
+            Self::Nobody => [OF_PATH, OF_USER, NOBODYS],
+            Self::Proxies => [PROXIES, &[], &[]],
         };
         lists.into_iter().flatten().copied()
     }
@@ -54,34 +54,8 @@ const OF_PATH: &[&str] = &[
     "X-Matched-Path",
 ];
 
-/// The others.
-const NOBODYS: &[&str] = &[
-    // What frameworks say to themselves.
-    "X-Now-Route-Matches",
-    "X-React-Router-*",
-    "X-Astro-*",
-    // The host.
-    "X-Host",
-    "X-HTTP-Host-Override",
-    "X-ProxyHost",
-    "X-ProxyPort",
-    // The scheme, and what TLS has found out.
-    "Front-End-Https",
-    "From-Https",
-    "HTTPS",
-    "X-HTTPS",
-    "X-Scheme",
-    "X-Url-Scheme",
-    "X-ProxyScheme",
-    "X-Proxied-Https",
-    "WL-Proxy-SSL",
-    "X-ARR-SSL",
-    "ssl_client_*",
-    "ssl_cipher*",
-    "ssl_session_id",
-    "X-SSL-*",
-    "Proxy-Ssl-Id",
-    // The user, by name or by certificate.
+/// Those from which servers take the user, by name or by certificate.
+const OF_USER: &[&str] = &[
     "REMOTE_USER",
     "AUTH_TYPE",
     "AUTH_USER",
@@ -160,6 +134,35 @@ const NOBODYS: &[&str] = &[
     "Impersonate-Group",
     "Impersonate-Uid",
     "Impersonate-Extra-*",
+];
+
+/// The others.
+const NOBODYS: &[&str] = &[
+    // What frameworks say to themselves.
+    "X-Now-Route-Matches",
+    "X-React-Router-*",
+    "X-Astro-*",
+    // The host.
+    "X-Host",
+    "X-HTTP-Host-Override",
+    "X-ProxyHost",
+    "X-ProxyPort",
+    // The scheme, and what TLS has found out.
+    "Front-End-Https",
+    "From-Https",
+    "HTTPS",
+    "X-HTTPS",
+    "X-Scheme",
+    "X-Url-Scheme",
+    "X-ProxyScheme",
+    "X-Proxied-Https",
+    "WL-Proxy-SSL",
+    "X-ARR-SSL",
+    "ssl_client_*",
+    "ssl_cipher*",
+    "ssl_session_id",
+    "X-SSL-*",
+    "Proxy-Ssl-Id",
     // What else servers do because of a header.
     "Proxy",
     "X-Sendfile-Type",
@@ -213,6 +216,16 @@ pub fn moves_path(name: &[u8]) -> bool {
     moves.any(|pattern| matches(pattern, name))
 }
 
+/// Whether servers believe this header, and take something other than the user from it.
+pub fn is_believed_of_request(name: &[u8]) -> bool {
+    let names_user = OF_USER.iter().any(|pattern| matches(pattern, name));
+    match speaker(name) {
+        Some(Speaker::Nobody) => !names_user,
+        Some(Speaker::Proxies) => true,
+        None => false,
+    }
+}
+
 fn matches(pattern: &str, name: &[u8]) -> bool {
     let is_beginning = pattern.ends_with('*');
     let pattern = stem(pattern.as_bytes());
@@ -244,6 +257,7 @@ const fn bit(len: usize) -> u64 {
 const fn lengths() -> [u64; 256] {
     let mut all = [0; 256];
     add_lengths(OF_PATH, &mut all);
+    add_lengths(OF_USER, &mut all);
     add_lengths(NOBODYS, &mut all);
     add_lengths(PROXIES, &mut all);
     all
@@ -278,6 +292,18 @@ mod tests {
             assert!(speaker(name.as_bytes()).is_some() && moves_path(name.as_bytes()));
         }
         assert!(moves_path(b"x_script-name") && !moves_path(b"X-Forwarded-User"));
+    }
+
+    #[test]
+    fn a_name_of_the_user_says_nothing_else() {
+        for name in ["Remote-User", "X-Consumer-Id", "X-Auth-Roles"] {
+            assert!(!is_believed_of_request(name.as_bytes()), "{name}");
+            assert!(speaker(name.as_bytes()).is_some(), "{name}");
+        }
+        for name in ["Script-Name", "Proxy", "X-Host", "X-Client-IP", "HTTPS"] {
+            assert!(is_believed_of_request(name.as_bytes()), "{name}");
+        }
+        assert!(!is_believed_of_request(b"X-User-Role"));
     }
 
     #[test]
@@ -343,8 +369,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_filter_leaves_nothing_out(name in "[xX][-_.][a-z$_-]{0,30}|[$a-zA-Z_-]{0,40}", at in 0..OF_PATH.len() + NOBODYS.len() + PROXIES.len(), cut in 0..40_usize) {
-            let pattern = OF_PATH.iter().chain(NOBODYS).chain(PROXIES).nth(at).unwrap();
+        fn the_filter_leaves_nothing_out(name in "[xX][-_.][a-z$_-]{0,30}|[$a-zA-Z_-]{0,40}", at in 0..OF_PATH.len() + OF_USER.len() + NOBODYS.len() + PROXIES.len(), cut in 0..40_usize) {
+            let pattern = OF_PATH.iter().chain(OF_USER).chain(NOBODYS).chain(PROXIES).nth(at).unwrap();
             let near = format!("{}{name}", &pattern[..cut.min(pattern.len())]);
             for name in [name.as_str(), &near] {
                 let found = [Speaker::Nobody, Speaker::Proxies].into_iter().find(|speaker| speaker.says(name.as_bytes()));

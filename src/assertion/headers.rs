@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use crate::assertion::claims::{ClaimHeader, header_value};
 use crate::session::LiveSession;
 
 /// The configurable names. A backend written for WeChat Cloud Hosting reads the defaults.
@@ -16,6 +17,8 @@ pub struct HeaderNames {
     /// The source, always `hufu`. Its presence tells a backend that the call came through the
     /// gateway.
     pub source: String,
+    /// The claims that backends get, and no others.
+    pub claims: Vec<ClaimHeader>,
 }
 
 impl Default for HeaderNames {
@@ -25,7 +28,17 @@ impl Default for HeaderNames {
             appid: "X-WX-APPID".into(),
             unionid: "X-WX-UNIONID".into(),
             source: "X-WX-SOURCE".into(),
+            claims: Vec::new(),
         }
+    }
+}
+
+impl HeaderNames {
+    /// All of them.
+    pub fn all(&self) -> impl Iterator<Item = &str> {
+        let own = [&self.subject, &self.appid, &self.unionid, &self.source];
+        let of_claims = self.claims.iter().map(|claim| claim.header.as_str());
+        own.into_iter().map(String::as_str).chain(of_claims)
     }
 }
 
@@ -39,19 +52,23 @@ pub const SOURCE: &str = "hufu";
 /// The identity headers of one request: every name that the gateway owns, with its value, empty
 /// when unknown.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct IdentityHeaders<'a>([(&'a str, Cow<'a, str>); 8]);
+pub struct IdentityHeaders<'a> {
+    user: [(&'a str, Cow<'a, str>); 8],
+    claims: Vec<(&'a str, String)>,
+}
 
 impl<'a> IdentityHeaders<'a> {
     /// The headers of a session; `None`: of an anonymous request, all empty.
     pub fn new(names: &'a HeaderNames, identity: Option<(&'a LiveSession, &'a str)>) -> Self {
-        let user = identity.map(|(live, _)| &live.session.user);
+        let session = identity.map(|(live, _)| &live.session);
+        let user = session.map(|session| &session.user);
         let known = |value: Option<&'a str>| value.map(header_safe).unwrap_or_default();
-        Self([
-            (&names.subject, known(user.map(|u| &*u.subject))),
+        let user = [
+            (&*names.subject, known(user.map(|u| &*u.subject))),
             (&names.appid, known(identity.map(|(_, appid)| appid))),
             (
                 &names.unionid,
-                known(identity.and_then(|(live, _)| live.session.unionid.as_deref())),
+                known(session.and_then(|session| session.unionid.as_deref())),
             ),
             (&names.source, known(identity.map(|_| SOURCE))),
             ("X-Hufu-App", known(user.map(|u| &*u.app))),
@@ -64,7 +81,18 @@ impl<'a> IdentityHeaders<'a> {
                     .unwrap_or_default()
                     .into(),
             ),
-        ])
+        ];
+        let claim = |named: &'a ClaimHeader| {
+            let value = session.and_then(|session| session.claims.get(&named.claim));
+            (
+                &*named.header,
+                value.as_ref().map(header_value).unwrap_or_default(),
+            )
+        };
+        Self {
+            user,
+            claims: names.claims.iter().map(claim).collect(),
+        }
     }
 
     /// The headers of what an app's platform sends: nobody is its user.
@@ -75,36 +103,40 @@ impl<'a> IdentityHeaders<'a> {
         source: &'a str,
     ) -> Self {
         let unknown = Cow::Borrowed("");
-        Self([
-            (&names.subject, unknown.clone()),
-            (&names.appid, header_safe(appid)),
-            (&names.unionid, unknown.clone()),
-            (&names.source, header_safe(source)),
-            ("X-Hufu-App", header_safe(app)),
-            ("X-Hufu-Provider", header_safe(provider)),
-            ("X-Hufu-Subject", unknown.clone()),
-            ("X-Hufu-Session", unknown),
-        ])
+        Self {
+            user: [
+                (&names.subject, unknown.clone()),
+                (&names.appid, header_safe(appid)),
+                (&names.unionid, unknown.clone()),
+                (&names.source, header_safe(source)),
+                ("X-Hufu-App", header_safe(app)),
+                ("X-Hufu-Provider", header_safe(provider)),
+                ("X-Hufu-Subject", unknown.clone()),
+                ("X-Hufu-Session", unknown),
+            ],
+            claims: Vec::new(),
+        }
     }
 
     /// The lines for an upstream's request head: only what is known.
     pub fn lines(&self) -> String {
-        written(
-            self.0
-                .iter()
-                .filter(|(_, value)| !value.is_empty())
-                .map(|(name, value)| ((*name).into(), &**value)),
-        )
+        let known = self.all().filter(|(_, value)| !value.is_empty());
+        written(known.map(|(name, value)| (name.into(), value)))
     }
 
     /// The lines for a forward-auth proxy: all of them, also the empty ones, so that its copy list
     /// overwrites whatever the client sent; names in lower case, as answers have them.
     pub fn all_lines(&self) -> String {
         written(
-            self.0
-                .iter()
-                .map(|(name, value)| (name.to_ascii_lowercase().into(), &**value)),
+            self.all()
+                .map(|(name, value)| (name.to_ascii_lowercase().into(), value)),
         )
+    }
+
+    fn all(&self) -> impl Iterator<Item = (&str, &str)> {
+        let user = self.user.iter().map(|(name, value)| (*name, &**value));
+        let claims = self.claims.iter().map(|(name, value)| (*name, &**value));
+        user.chain(claims)
     }
 }
 
@@ -144,15 +176,8 @@ pub struct ReservedNames {
 impl ReservedNames {
     /// `x-wx-*`, `x-hufu-*`, the mark of gateways and the configured names.
     pub fn new(names: &HeaderNames) -> Self {
-        let own = [
-            VIA,
-            &names.subject,
-            &names.appid,
-            &names.unionid,
-            &names.source,
-        ];
-        let folded: Vec<Vec<u8>> = own
-            .iter()
+        let folded: Vec<Vec<u8>> = std::iter::once(VIA)
+            .chain(names.all())
             .map(|name| name.bytes().map(fold).collect())
             .collect();
         let mut first = [false; 256];
@@ -216,10 +241,18 @@ mod tests {
 
     use super::*;
 
+    fn role() -> ClaimHeader {
+        ClaimHeader {
+            claim: "role".to_owned(),
+            header: "X-User-Role".to_owned(),
+        }
+    }
+
     #[test]
     fn every_spelling_is_reserved() {
         let names = HeaderNames {
             subject: "Remote.User".into(),
+            claims: vec![role()],
             ..HeaderNames::default()
         };
         let reserved = ReservedNames::new(&names);
@@ -237,6 +270,9 @@ mod tests {
             "remote-user",
             "REMOTE_USER",
             "Remote.User",
+            "X-User-Role",
+            "x_user_role",
+            "X.USER!ROLE",
         ] {
             assert!(reserved.contains(name.as_bytes()), "{name}");
         }
@@ -248,6 +284,8 @@ mod tests {
             "Remote-Users",
             "X-Request-Id",
             "XX-WX-OPENID",
+            "X-User-Roles",
+            "X-User",
         ] {
             assert!(!reserved.contains(name.as_bytes()), "{name}");
         }
@@ -274,11 +312,15 @@ mod tests {
 
     #[test]
     fn anonymous_requests_have_every_name_and_no_value() {
-        let names = HeaderNames::default();
+        let names = HeaderNames {
+            claims: vec![role()],
+            ..HeaderNames::default()
+        };
         let headers = IdentityHeaders::new(&names, None);
         let lines = headers.all_lines();
+        assert!(lines.ends_with("x-user-role: \r\n"), "{lines}");
         assert!(
-            lines.lines().count() == 8 && lines.lines().all(|line| line.ends_with(": ")),
+            lines.lines().count() == 9 && lines.lines().all(|line| line.ends_with(": ")),
             "{lines}"
         );
         assert_eq!(headers.lines(), "");

@@ -9,9 +9,9 @@ use crate::session::LiveSession;
 /// Renders identity lines under one reading of the configuration.
 #[derive(Debug, Clone)]
 pub struct IdentityLines {
-    pub names: HeaderNames,
-    /// Another number whenever a name or an app's id has changed.
-    pub generation: u64,
+    names: HeaderNames,
+    generation: u64,
+    anonymous: Arc<str>,
 }
 
 /// What was rendered for a session, under one generation.
@@ -23,6 +23,20 @@ struct Rendered {
 }
 
 impl IdentityLines {
+    /// `generation` is another number whenever a name or an app's id has changed.
+    pub fn new(names: HeaderNames, generation: u64) -> Self {
+        let anonymous = IdentityHeaders::new(&names, None).all_lines().into();
+        Self {
+            names,
+            generation,
+            anonymous,
+        }
+    }
+
+    pub const fn generation(&self) -> u64 {
+        self.generation
+    }
+
     /// The lines of a session for an upstream. `appid` is the id of its app.
     pub fn upstream(&self, live: &LiveSession, appid: &str) -> Arc<str> {
         self.rendered(
@@ -44,8 +58,8 @@ impl IdentityLines {
     }
 
     /// Those for such a proxy where there is no session.
-    pub fn anonymous(&self) -> String {
-        IdentityHeaders::new(&self.names, None).all_lines()
+    pub fn anonymous(&self) -> &str {
+        &self.anonymous
     }
 
     fn rendered(
@@ -73,8 +87,9 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::assertion::ClaimHeader;
     use crate::clock::UnixMillis;
-    use crate::session::{Claims, ProviderKind, Session, SessionId, UserKey};
+    use crate::session::{ProviderKind, Session, SessionId, UserKey};
 
     fn live() -> LiveSession {
         let session = Session {
@@ -89,7 +104,7 @@ mod tests {
             absolute_deadline: UnixMillis(1),
             client_address: None,
             device: String::new(),
-            claims: Claims::default(),
+            claims: serde_json::from_str(r#"{"role":["staff","admin"],"unnamed":1}"#).unwrap(),
         };
         LiveSession {
             id: SessionId {
@@ -104,13 +119,20 @@ mod tests {
 
     #[test]
     fn lines_are_rendered_once_and_once_more_after_a_reload() {
-        let before = IdentityLines {
-            names: HeaderNames::default(),
-            generation: 1,
+        let named = |subject: &str, claims: &[(&str, &str)]| HeaderNames {
+            subject: subject.to_owned(),
+            claims: claims
+                .iter()
+                .map(|(claim, header)| ClaimHeader {
+                    claim: (*claim).to_owned(),
+                    header: (*header).to_owned(),
+                })
+                .collect(),
+            ..HeaderNames::default()
         };
-        let mut after = before.clone();
-        after.names.subject = "X-User-Id".into();
-        after.generation = 2;
+        let before = IdentityLines::new(named("X-WX-OPENID", &[]), 1);
+        let claims = [("role", "X-User-Role"), ("vip", "X-Vip")];
+        let after = IdentityLines::new(named("X-User-Id", &claims), 2);
         let live = live();
         let first = before.upstream(&live, "wx1");
         assert!(first.starts_with("X-WX-OPENID: zhang\r\nX-WX-APPID: wx1\r\n"));
@@ -120,6 +142,20 @@ mod tests {
         assert!(Arc::ptr_eq(&asker, &before.asker(&live, "wx1")));
         let second = after.upstream(&live, "wx1");
         assert!(second.starts_with("X-User-Id: zhang\r\n"), "{second}");
+        assert!(
+            second.ends_with("\r\nX-User-Role: staff,admin\r\n"),
+            "{second}"
+        );
+        let asker = after.asker(&live, "wx1");
+        assert!(
+            asker.ends_with("\r\nx-user-role: staff,admin\r\nx-vip: \r\n"),
+            "{asker}"
+        );
+        assert!(
+            after
+                .anonymous()
+                .ends_with("\r\nx-user-role: \r\nx-vip: \r\n")
+        );
         assert!(Arc::ptr_eq(&second, &after.upstream(&live, "wx1")));
     }
 }

@@ -2,8 +2,10 @@
 //! has those that backends believe beside them.
 
 pub mod believed;
+pub mod claims;
 pub mod headers;
 pub mod lines;
 
+pub use claims::ClaimHeader;
 pub use headers::{HeaderNames, ReservedNames};
 pub use lines::IdentityLines;

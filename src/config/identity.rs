@@ -13,6 +13,7 @@ pub(super) fn read(section: &mut Section<'_>, carriers: &[TokenCarrier]) -> Head
             appid: section.value("appid", name),
             unionid: section.value("unionid", name),
             source: section.value("source", name),
+            claims: Vec::new(),
         };
         let all = [("subject", &names.subject), ("appid", &names.appid), ("unionid", &names.unionid), ("source", &names.source)];
         for (index, (key, name)) in all.iter().enumerate() {

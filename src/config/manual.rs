@@ -38,7 +38,9 @@ fn walk(table: &toml::Table, path: &str, paths: &mut Vec<String>) {
         let key = if named_by_operator { "*" } else { key };
         match value {
             // One key, whose table has the operator's names in it.
-            toml::Value::Table(_) if matches!(key, "request_headers" | "response_headers") => {
+            toml::Value::Table(_)
+                if matches!(key, "request_headers" | "response_headers" | "claims") =>
+            {
                 paths.push(format!("{path}{key}"));
             }
             toml::Value::Table(inner) => walk(inner, &format!("{path}{key}."), paths),

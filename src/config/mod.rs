@@ -11,6 +11,7 @@
 mod admin;
 mod apps;
 mod checks;
+mod claim_headers;
 mod cors;
 mod description;
 mod effective;

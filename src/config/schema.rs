@@ -9,6 +9,7 @@ use super::description::{Description, Descriptions, Kind};
 use super::env::Variables;
 use super::reader::Reader;
 use super::{manual, settings};
+use crate::session::Claims;
 
 /// What the generated file is called beside a configuration, whose first line names it.
 pub const FILE: &str = "hufu.schema.json";
@@ -164,6 +165,10 @@ fn special(at: &str) -> Option<Value> {
             let weight = json!({ "type": "integer", "minimum": 1, "maximum": crate::upstream::Endpoint::WEIGHT_MAX });
             let with_weight = json!({ "type": "object", "properties": { "url": { "type": "string" }, "weight": weight }, "required": ["url"], "additionalProperties": false });
             json!({ "anyOf": [{ "type": "string" }, { "type": "array", "minItems": 1, "items": { "anyOf": [{ "type": "string" }, with_weight] } }] })
+        }
+        "identity.claims" => {
+            let name = format!("^[a-z0-9_]{{1,{}}}$", Claims::NAME_MAX);
+            json!({ "type": "object", "patternProperties": { name: { "type": "string" } }, "additionalProperties": false, "maxProperties": Claims::MAX })
         }
         "routes.*.strip_prefix" => json!({ "type": ["boolean", "string"] }),
         "routes.*.request_headers" | "routes.*.response_headers" => {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::claim_headers::claim_name;
 use super::parsers::{choice, duration, duration_to};
 use super::problem::Wrong;
 use super::reader::Section;
@@ -17,6 +18,8 @@ pub struct SessionSettings {
     pub rules: SessionRules,
     /// Where a token may stand; at least one place.
     pub carriers: Vec<TokenCarrier>,
+    /// The claims that a client sees of its own session.
+    pub visible_claims: Vec<String>,
     /// Sessions kept in the process; `None`: none.
     pub near_cache: Option<NearCacheSettings>,
 }
@@ -51,6 +54,7 @@ pub(super) fn read(section: &mut Section<'_>) -> SessionSettings {
     );
     let max_per_user = section.number("max_per_user", 10_000);
     let carriers = carriers(section);
+    let visible_claims = section.on_reload(visible_claims);
     SessionSettings {
         rules: SessionRules {
             lifetime,
@@ -58,8 +62,22 @@ pub(super) fn read(section: &mut Section<'_>) -> SessionSettings {
             rotate_grace: section.value("rotate_grace", grace),
         },
         carriers,
+        visible_claims,
         near_cache: section.section("near_cache", near_cache),
     }
+}
+
+fn visible_claims(section: &mut Section<'_>) -> Vec<String> {
+    let claims = section.list("visible_claims", claim_name);
+    let twice = (1..claims.len()).find(|index| claims[..*index].contains(&claims[*index]));
+    if let Some(claim) = twice.and_then(|index| claims.get(index)) {
+        section.problem(
+            "visible_claims",
+            &format!("\"{claim}\" is there twice"),
+            "remove one of them",
+        );
+    }
+    claims
 }
 
 fn near_cache(section: &mut Section<'_>) -> Option<NearCacheSettings> {

@@ -13,8 +13,8 @@ use super::{
     SessionSettings, StoreTlsFiles,
 };
 use super::{
-    admin, apps, cors, failure, identity, login, open_data, platform_api, platforms, routes,
-    secrets, server, session, store, syntax, traces, upstreams, verify, websockets,
+    admin, apps, claim_headers, cors, failure, identity, login, open_data, platform_api, platforms,
+    routes, secrets, server, session, store, syntax, traces, upstreams, verify, websockets,
 };
 use crate::assertion::HeaderNames;
 use crate::edge::Listen;
@@ -174,7 +174,9 @@ pub(super) fn read(root: &mut Section<'_>) -> Settings {
     let upstreams = upstreams::read(root, &OwnListeners::new(&server.listen, admin.listen));
     // Before the routes, which must leave its headers alone.
     let identity = root.section("identity", |section| {
-        identity::read(section, &session.carriers)
+        let names = identity::read(section, &session.carriers);
+        let claims = claim_headers::read(section, &names, &session.carriers);
+        HeaderNames { claims, ..names }
     });
     let (routes, route_failures) = routes::read(
         root,

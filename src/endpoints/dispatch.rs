@@ -12,6 +12,7 @@ use actix_web::{Error, HttpMessage, HttpResponse, web};
 use crate::endpoints::component_event::ComponentEvents;
 use crate::endpoints::context::EndpointContext;
 use crate::endpoints::push;
+use crate::endpoints::session::VisibleClaims;
 use crate::endpoints::table::ENDPOINTS;
 use crate::http::answer::{self, app_data};
 use crate::http::authenticate::Authenticator;
@@ -33,6 +34,7 @@ pub struct Endpoints {
     pub components: ComponentEvents,
     pub limits: LoginLimits,
     pub auth: Authenticator,
+    pub visible_claims: VisibleClaims,
 }
 
 /// What each request to an endpoint passes through.
@@ -61,6 +63,7 @@ impl Endpoints {
             .app_data(web::Data::new(self.components))
             .app_data(web::Data::new(self.limits))
             .app_data(web::Data::new(self.auth))
+            .app_data(web::Data::new(self.visible_claims))
             .app_data(web::Data::new(self.dispatcher))
             .service(scope);
     }

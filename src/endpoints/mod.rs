@@ -34,5 +34,6 @@ pub use context::EndpointContext;
 pub use dispatch::{EndpointDispatcher, Endpoints};
 pub use find::{OwnEndpoint, find};
 pub use original::{AskingProxy, Believed};
+pub use session::VisibleClaims;
 pub use table::ENDPOINTS;
 pub use verify::Verify;

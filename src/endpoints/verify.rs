@@ -111,7 +111,7 @@ impl Verify {
                 answer.push_lines(&self.identity_lines.asker(live, appid));
             }
             Caller::Anonymous { .. } => {
-                answer.push_lines(&self.identity_lines.anonymous());
+                answer.push_lines(self.identity_lines.anonymous());
             }
         }
         answer

@@ -35,13 +35,18 @@ pub fn is_word(method: &str) -> bool {
             .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
 }
 
+/// Whether some backends take the method from a header of this name.
+pub fn is_override(name: &[u8]) -> bool {
+    OVERRIDES.iter().any(|own| is_same_name(own, name))
+}
+
 /// Refuses a request whose headers name another method than its own. Asked where the method has
 /// chosen the rule: a backend that honours them would run what another rule protects.
 pub fn refuse_another(method: &str, headers: Headers<'_>) -> Result<(), GatewayError> {
     let is_another = |value: &[u8]| !value.trim_ascii().eq_ignore_ascii_case(method.as_bytes());
-    let another = headers.iter().any(|(name, value)| {
-        OVERRIDES.iter().any(|own| is_same_name(own, name)) && is_another(value.bytes())
-    });
+    let another = headers
+        .iter()
+        .any(|(name, value)| is_override(name) && is_another(value.bytes()));
     if another {
         Err(GatewayError::new(
             ErrorCode::RequestInvalid,

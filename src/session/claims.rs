@@ -70,6 +70,15 @@ impl Claims {
         Self::decode(&encoded)
     }
 
+    /// Whether a claim can have this name.
+    #[must_use]
+    pub fn is_name(text: &str) -> bool {
+        (1..=Self::NAME_MAX).contains(&text.len())
+            && text
+                .bytes()
+                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+    }
+
     /// The claims of a stored form.
     pub fn decode(encoded: &[u8]) -> Result<Self, ClaimsError> {
         if encoded.len() > Self::BYTES_MAX {
@@ -79,7 +88,7 @@ impl Claims {
         let mut names = Vec::new();
         while !rest.0.is_empty() {
             let (name, stored) = (rest.text()?, rest.text()?);
-            if !is_name(name) {
+            if !Self::is_name(name) {
                 return Err(ClaimsError::Name(name.to_owned()));
             }
             if names.contains(&name) {
@@ -204,13 +213,6 @@ fn read_object<'de, D: Deserializer<'de>>(
     }
 
     deserializer.deserialize_map(Members)
-}
-
-fn is_name(text: &str) -> bool {
-    (1..=Claims::NAME_MAX).contains(&text.len())
-        && text
-            .bytes()
-            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
 }
 
 /// The beginning of a name, for a message.

@@ -7,7 +7,7 @@ use serde::ser::SerializeMap as _;
 use serde::{Deserialize, Serialize, Serializer};
 
 use super::value::ClaimValue;
-use super::{ClaimsError, is_name, read_object};
+use super::{Claims, ClaimsError, read_object};
 use crate::session::codec::{Reader, put_text};
 
 /// A JSON merge patch (RFC 7396) of claims: each named claim gets this value, or goes.
@@ -43,7 +43,7 @@ impl ClaimsPatch {
     /// A patch of these.
     pub fn new(changes: Vec<(String, Option<ClaimValue<'static>>)>) -> Result<Self, ClaimsError> {
         for (at, (name, _)) in changes.iter().enumerate() {
-            if !is_name(name) {
+            if !Claims::is_name(name) {
                 return Err(ClaimsError::Name(name.clone()));
             }
             if changes[..at].iter().any(|(before, _)| before == name) {

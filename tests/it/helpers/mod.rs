@@ -3,6 +3,7 @@
 pub(crate) mod builder;
 pub(crate) mod caddy;
 pub(crate) mod chunks;
+pub(crate) mod claims;
 pub(crate) mod client;
 pub(crate) mod cluster;
 pub(crate) mod envoy;

@@ -2,6 +2,7 @@
 //! nobody may see of them.
 
 mod carriers;
+mod claims;
 mod devices;
 mod forward_auth;
 pub(crate) mod leaks;
