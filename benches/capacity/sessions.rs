@@ -12,7 +12,9 @@ use hufu::metrics::Metrics;
 use hufu::secret::Secret;
 use hufu::session::store::{LoginKey, Settlement};
 use hufu::session::token::tag_of;
-use hufu::session::{Claims, NewSession, ProviderKind, Session, SessionId, SessionKey, UserKey};
+use hufu::session::{
+    Claims, NewSession, PatchLife, ProviderKind, Session, SessionId, SessionKey, UserKey,
+};
 use hufu::store::{self, StoreSettings, StoreUrl, Stores};
 
 use crate::server::Redis;
@@ -117,6 +119,7 @@ impl Sessions {
             session_key: Some(&key),
             settlement,
             limit: None,
+            patches: PatchLife::Lasting,
         };
         store
             .sessions

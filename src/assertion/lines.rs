@@ -89,7 +89,7 @@ mod tests {
     use super::*;
     use crate::assertion::ClaimHeader;
     use crate::clock::UnixMillis;
-    use crate::session::{ProviderKind, Session, SessionId, UserKey};
+    use crate::session::{ProviderKind, RecordStamp, Session, SessionId, UserKey};
 
     fn live() -> LiveSession {
         let session = Session {
@@ -111,6 +111,7 @@ mod tests {
                 tag: [0; 2],
                 hash: [0; 16],
             },
+            stamp: RecordStamp([0; 15]),
             session: session.into(),
             expires_in: Duration::ZERO,
             absolute_expires_in: Duration::ZERO,

@@ -150,7 +150,10 @@ impl From<LoginError> for GatewayError {
             LoginError::AppMismatch { platform_code } => {
                 Self::new(E::AppMismatch, "The code was made by another app than the one that it was sent for.").platform(platform_code)
             }
-            LoginError::UserBlocked { platform_code } => Self::new(E::UserBlocked, "The platform has blocked this user.").platform(platform_code),
+            LoginError::UserBlocked { platform_code } => {
+                let who = if platform_code.is_some() { "The platform" } else { "The operator" };
+                Self::new(E::UserBlocked, format!("{who} has blocked this user.")).platform(platform_code)
+            }
             LoginError::Limited(refusal) => Self::from(refusal),
             LoginError::Platform(trouble) => Self { detail: of_login(&trouble).into(), ..Self::from(trouble) },
             LoginError::Store(error) => Self { detail: "Logging in is not possible right now. Try again in a moment.".into(), ..Self::from(error) },

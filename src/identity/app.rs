@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::identity::capability::{AppTickets, AppToken, OpenData, PhoneNumbers, SessionKeyApi};
 use crate::identity::component::ComponentApi;
 use crate::identity::provider::IdentityProvider;
-use crate::session::UserKey;
+use crate::session::{PatchLife, UserKey};
 
 /// Longest id of an app, in bytes.
 const APPID_MAX: usize = 64;
@@ -40,6 +40,12 @@ impl App {
             component: None,
             provider,
         }
+    }
+
+    /// How long changes of a user's claims outlive the user's sessions: nobody brings a newer truth
+    /// at a login.
+    pub const fn patch_life(&self) -> PatchLife {
+        PatchLife::Lasting
     }
 
     /// The app with this id, for which this one acts.

@@ -32,6 +32,8 @@ pub(super) enum Outcome {
     BadCode(PlatformCode),
     Used(PlatformCode),
     Blocked(PlatformCode),
+    /// By an operator.
+    BlockedHere,
 }
 
 impl Outcome {
@@ -43,7 +45,12 @@ impl Outcome {
             Self::Used(platform_code) => Err(LoginError::CodeUsed {
                 platform_code: Some(platform_code),
             }),
-            Self::Blocked(platform_code) => Err(LoginError::UserBlocked { platform_code }),
+            Self::Blocked(platform_code) => Err(LoginError::UserBlocked {
+                platform_code: Some(platform_code),
+            }),
+            Self::BlockedHere => Err(LoginError::UserBlocked {
+                platform_code: None,
+            }),
         }
     }
 }

@@ -35,9 +35,9 @@ pub enum LoginError {
     /// The platform refused the code, and the Referer names another app: the code came from there.
     #[error("the code came from another app ({platform_code})")]
     AppMismatch { platform_code: PlatformCode },
-    /// The platform has blocked the user.
-    #[error("the platform has blocked the user")]
-    UserBlocked { platform_code: PlatformCode },
+    /// The platform has blocked the user; without its number an operator has.
+    #[error("the user is blocked")]
+    UserBlocked { platform_code: Option<PlatformCode> },
     /// A quota of the gateway's own is used up. The code is as good as before, unless it is the
     /// user's quota: who the user is only the platform tells, and for that the code was exchanged.
     #[error(transparent)]

@@ -212,6 +212,7 @@ impl LoginFlow {
             device: client.device.clone(),
             reserved_at: now,
             quota: self.limits.per_user(),
+            patches: app.patch_life(),
         };
         let settle = |issued: &IssuedSession| {
             let answer = login.seal(&Outcome::Issued(answer_of(issued, app)));
@@ -229,6 +230,12 @@ impl LoginFlow {
                 self.settle(app, login, &ticket, None, &client.request_id)
                     .await;
                 Err(refusal.into())
+            }
+            SignedIn::Blocked(_) => {
+                let answer = login.seal(&Outcome::BlockedHere);
+                self.settle(app, login, &ticket, Some(&answer), &client.request_id)
+                    .await;
+                Outcome::BlockedHere.answer()
             }
         }
     }

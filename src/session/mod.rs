@@ -13,15 +13,19 @@ pub mod service;
 pub mod store;
 pub mod token;
 pub mod user;
+pub mod user_state;
+pub mod users;
 
 pub use carrier::{CarrierError, TokenCarrier};
 pub use claims::{ClaimValue, Claims, ClaimsError, ClaimsPatch};
 pub use keys::{SessionKeys, TakenKeys};
 pub use lifetime::Lifetime;
-pub use model::{LoadedSession, Session, SessionKey, SharedSession};
+pub use model::{LoadedSession, RecordStamp, Session, SessionKey, SharedSession};
 pub use service::{IssuedSession, LiveSession, SessionRules, SessionService, SignedIn};
 pub use store::{
     Lookup, NewSession, Rotated, Rotation, SessionCount, SessionStore, StoreError, Written,
 };
 pub use token::{SessionId, SessionToken, TokenError};
 pub use user::{ProviderKind, UserKey};
+pub use user_state::{Block, KeptPatch, PatchLife, UserState};
+pub use users::{Blocked, Users};

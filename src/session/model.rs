@@ -82,11 +82,18 @@ impl Deref for SharedSession {
     }
 }
 
+/// What a sealed record begins with: version, key id and nonce. No two records begin alike, so it
+/// tells whether a record is still the one that was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct RecordStamp(pub [u8; 15]);
+
 /// A session as it was found.
 #[derive(Debug, Clone)]
 pub struct LoadedSession {
     /// Its present name, also where the token was rotated away a moment ago.
     pub id: SessionId,
+    /// The record that it was read from.
+    pub stamp: RecordStamp,
     /// The session.
     pub session: SharedSession,
     /// How long it lives without a use. A token that was rotated away may live shorter than its

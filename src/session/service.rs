@@ -12,18 +12,21 @@ use crate::metrics::{Counter, Metrics, Outcome};
 use crate::secret::Secret;
 use crate::session::claims::Claims;
 use crate::session::lifetime::Lifetime;
-use crate::session::model::{LoadedSession, Session, SessionKey, SharedSession};
+use crate::session::model::{LoadedSession, RecordStamp, Session, SessionKey, SharedSession};
 use crate::session::store::{
     Created, Lookup, NewSession, SessionStore, Settlement, StoreError, Written,
 };
 use crate::session::token::{self, KnownTokens, SessionId, SessionToken};
 use crate::session::user::UserKey;
+use crate::session::user_state::{Block, PatchLife};
 
 /// A session that was just found alive.
 #[derive(Debug, Clone)]
 pub struct LiveSession {
     /// Its public name.
     pub id: SessionId,
+    /// The record that it was read from.
+    pub stamp: RecordStamp,
     /// Its content.
     pub session: SharedSession,
     /// How long it lives if nobody uses it again.
@@ -36,6 +39,7 @@ impl From<LoadedSession> for LiveSession {
     fn from(loaded: LoadedSession) -> Self {
         Self {
             id: loaded.id,
+            stamp: loaded.stamp,
             absolute_expires_in: loaded.absolute_expires_in(),
             session: loaded.session,
             expires_in: loaded.expires_in,
@@ -77,6 +81,8 @@ pub struct SignIn {
     pub reserved_at: UnixMillis,
     /// How often one user may sign in.
     pub quota: Option<Quota>,
+    /// Which changes of the user's claims the login obeys.
+    pub patches: PatchLife,
 }
 
 /// What came of signing in.
@@ -87,6 +93,8 @@ pub enum SignedIn {
     Issued(IssuedSession),
     /// The user's quota is used up, and nothing was made.
     Limited(LimitRefusal),
+    /// An operator has blocked the user, and nothing was made.
+    Blocked(Block),
 }
 
 /// What the operator has decided about sessions.
@@ -201,6 +209,7 @@ impl SessionService {
             max_per_user: self.rules.max_per_user,
             session_key: session_key.as_ref(),
             limit,
+            patches: sign_in.patches,
             settlement,
         };
         match (self.store.create(new).await?, limit) {
@@ -215,6 +224,7 @@ impl SessionService {
                     retry_after: level.next_in(quota),
                 }))
             }
+            (Created::Blocked(block), _) => Ok(SignedIn::Blocked(block)),
             (Created::Limited(_), None) => {
                 Err(StoreError::new("a limit that nobody set is used up"))
             }

@@ -9,6 +9,7 @@ use crate::limit::{Level, Limit};
 use crate::session::model::{LoadedSession, Session, SessionKey};
 use crate::session::token::SessionId;
 use crate::session::user::UserKey;
+use crate::session::user_state::{Block, PatchLife, UserState};
 
 /// The store could not answer: nothing is known about the session. Never to be mistaken for "there
 /// is none".
@@ -88,6 +89,8 @@ pub struct NewSession<'a> {
     /// The limit that it counts against; its cell has the session's tag. A user over the limit gets
     /// no session and loses none.
     pub limit: Option<Limit>,
+    /// Which changes of the user's claims it obeys.
+    pub patches: PatchLife,
     /// The store keeps both or neither.
     pub settlement: Option<Settlement>,
 }
@@ -108,6 +111,8 @@ pub enum Created {
     Made(CreatedSession),
     /// Its limit is used up; nothing was written.
     Limited(Level),
+    /// The user is blocked; nothing was written.
+    Blocked(Block),
 }
 
 /// A session's move to another token.
@@ -162,6 +167,8 @@ pub trait SessionStore: Send + Sync {
     async fn now(&self) -> Result<UnixMillis, StoreError>;
 
     /// Makes a session, keeps the session_key's generation and evicts what is over the cap, as one.
+    /// A blocked user gets none. The settlement's reservation then stands as before, and so it does
+    /// for a user over the limit.
     async fn create(&self, new: NewSession<'_>) -> Result<Created, StoreError>;
 
     /// What is known of a session without asking anybody; `None`: [`load`](Self::load) has to be
@@ -198,6 +205,9 @@ pub trait SessionStore: Send + Sync {
 
     /// Ends all sessions that the user has at this moment, as one; how many they were.
     async fn remove_all(&self, user: &UserKey) -> Result<u64, StoreError>;
+
+    /// What an operator has decided about the user, and is still in force.
+    async fn user_state(&self, user: &UserKey) -> Result<UserState, StoreError>;
 
     /// How many sessions there are. The store scans nothing to find out.
     async fn count(&self) -> Result<SessionCount, StoreError>;

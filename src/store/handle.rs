@@ -9,7 +9,7 @@ use crate::limit::CounterStore;
 use crate::metrics::Metrics;
 use crate::push::PushMessages;
 use crate::redis_client::Pools;
-use crate::session::{SessionKeys, SessionStore};
+use crate::session::{SessionKeys, SessionStore, Users};
 use crate::store::keys::Keys;
 use crate::store::memory::MemoryStore;
 use crate::store::meter::Meter;
@@ -35,6 +35,7 @@ enum Kind {
 pub struct Stores {
     pub sessions: Arc<dyn SessionStore>,
     pub session_keys: Arc<dyn SessionKeys>,
+    pub users: Arc<dyn Users>,
     pub login_codes: Arc<dyn LoginCodes>,
     /// The cells of limits.
     pub counters: Arc<dyn CounterStore>,
@@ -105,6 +106,7 @@ impl Stores {
     where
         S: SessionStore
             + SessionKeys
+            + Users
             + LoginCodes
             + CounterStore
             + PlatformTokens
@@ -115,6 +117,7 @@ impl Stores {
         Self {
             sessions: store.clone(),
             session_keys: store.clone(),
+            users: store.clone(),
             login_codes: store.clone(),
             counters: store.clone(),
             tokens: store.clone(),

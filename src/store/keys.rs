@@ -57,6 +57,11 @@ impl Keys {
         self.user(self.tag(user), user)
     }
 
+    /// What operators have decided about the user: in the slot of the index.
+    pub(super) fn state(&self, tag: Tag, user: &UserKey) -> String {
+        self.in_slot("a", tag, &self.naming.name("user", &user.parts()))
+    }
+
     /// The session whose record a key is.
     pub(super) fn session_in(&self, key: &str) -> Option<SessionId> {
         let rest = key
@@ -234,6 +239,10 @@ mod tests {
         assert!(
             name.starts_with("hufu:u:{__4}:") && name.len() == 13 + 22,
             "{name}"
+        );
+        assert_eq!(
+            keys.state([0xff, 0xfe], &user("o1")),
+            name.replace(":u:", ":a:")
         );
         assert_ne!(name, keys.user([0xff, 0xfe], &user("o2")));
         assert_eq!(name, keys.user([0xff, 0xfe], &user("o1")));

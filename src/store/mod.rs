@@ -3,8 +3,8 @@
 //! - [`settings`]: what the configuration says; [`url`]: the store's URL
 //! - [`handle`]: opens the store; each worker takes its own [`Stores`] from it, and there are those
 //!   of the process
-//! - [`record`], `keys`, `successor`, `sealed`, `generation`, `refresh_token`, `pushed`: the stored form, which both stores
-//!   share
+//! - [`record`], `keys`, `successor`, `sealed`, `generation`, `refresh_token`, `pushed`, `user_state`: the stored
+//!   form, which both stores share
 //! - [`memory`]: for the demo, for tests, and for a single process that may forget
 //! - [`redis`]: for everything else; its scripts are the only writers
 //! - [`near_cache`]: sessions that were looked up a moment ago, and how their changes become known
@@ -26,6 +26,7 @@ mod pushed;
 mod refresh_token;
 mod sealed;
 mod successor;
+mod user_state;
 
 pub use crate::redis_client::{
     NodeAddress, RedisLogin, RedisServers, RedisTls, RedisUrl, ServerAddress,

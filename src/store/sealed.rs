@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use crate::clock::UnixMillis;
 use crate::crypto::encoding::{base64, from_base64};
-use crate::crypto::keyring::{Keyring, NamingKey, OpenError};
+use crate::crypto::keyring::{DerivedBox, Keyring, NamingKey, OpenError};
 use crate::identity::StoredToken;
 use crate::secret::Secret;
-use crate::session::{Session, SessionKey, UserKey};
+use crate::session::{RecordStamp, Session, SessionKey, StoreError, UserKey};
+use crate::store::keys::Keys;
 use crate::store::successor::{self, Successor};
 use crate::store::{generation, record};
 
@@ -28,6 +29,17 @@ const KEY_TEXT: u8 = 0;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Unreadable(pub(super) &'static str);
 
+impl Unreadable {
+    /// The failure of an operation that needs the state of this user.
+    pub(super) fn of_state(self, keys: &Keys, user: &UserKey) -> StoreError {
+        let key = keys.state(keys.tag(user), user);
+        StoreError {
+            reason: format!("what is kept of a user ({key}) cannot be read: {}", self.0),
+            answered: true,
+        }
+    }
+}
+
 impl From<OpenError> for Unreadable {
     fn from(error: OpenError) -> Self {
         Self(match error {
@@ -35,6 +47,11 @@ impl From<OpenError> for Unreadable {
             OpenError::Broken => "changed, cut, or moved from its place",
         })
     }
+}
+
+/// What these stored bytes begin with, if they are a record.
+pub(super) fn stamp_of(stored: &[u8]) -> RecordStamp {
+    RecordStamp(stored.first_chunk().copied().unwrap_or_default())
 }
 
 /// What stands under a session's key.
@@ -235,6 +252,12 @@ impl Sealer {
         }
     }
 
+    /// What seals the state of this user. It comes from the naming key: a state lives for years, and
+    /// is to open after every key that seals sessions was replaced.
+    pub(super) fn state_box(&self, user: &UserKey) -> DerivedBox {
+        DerivedBox::new(&self.naming, "user state", &user.parts())
+    }
+
     /// Tells equal tokens from different ones, and nothing else to anybody without the naming key.
     pub(super) fn token_mark(&self, key: &str, text: &Secret<String>) -> [u8; 8] {
         let parts = [key.as_bytes(), text.expose().as_bytes()];
@@ -285,7 +308,6 @@ mod tests {
     use super::*;
     use crate::clock::UnixMillis;
     use crate::session::{Claims, ProviderKind};
-    use crate::store::keys::Keys;
     use crate::store::settings::KeyPrefix;
 
     fn sealer() -> Sealer {

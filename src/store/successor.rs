@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use crate::clock::UnixMillis;
 use crate::session::codec::{time_bytes, time_of};
-use crate::session::{LoadedSession, Lookup, Session, SessionId, StoreError};
+use crate::session::{LoadedSession, Lookup, RecordStamp, Session, SessionId, StoreError};
 
 /// The bit of the version byte that tells a successor from a record: `scripts/index.lua` looks at it
 /// too.
@@ -88,7 +88,13 @@ impl RotationChain {
 
     /// The session at its end, whose record lives for this long. Its own deadline counts too,
     /// should somebody have restored it with a longer expiry.
-    pub(super) fn arrive(self, session: Session, lives: Duration, now: UnixMillis) -> Lookup {
+    pub(super) fn arrive(
+        self,
+        session: Session,
+        stamp: RecordStamp,
+        lives: Duration,
+        now: UnixMillis,
+    ) -> Lookup {
         let ends = self.until.min(session.absolute_deadline);
         let expires_in = lives.min(ends.since(now));
         if expires_in.is_zero() {
@@ -96,6 +102,7 @@ impl RotationChain {
         }
         Lookup::Found(LoadedSession {
             id: self.id,
+            stamp,
             session: session.into(),
             expires_in,
             rotated: self.answer,

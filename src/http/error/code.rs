@@ -207,7 +207,7 @@ impl ErrorCode {
                 "The app has not authorised this one",
             ),
             Self::AppMismatch => ("app_mismatch", 400, "The login code is of another app"),
-            Self::UserBlocked => ("user_blocked", 403, "The platform has blocked this user"),
+            Self::UserBlocked => ("user_blocked", 403, "This user is blocked"),
             Self::OpenDataInvalid => ("open_data_invalid", 400, "The data cannot be opened"),
             Self::SessionKeyGone => ("session_key_gone", 409, "There is no session_key"),
             Self::UnsupportedByPlatform => (

@@ -1,7 +1,7 @@
 //! The store inside the process: what Redis would hold, byte for byte, in a map. It forgets when
 //! the process ends.
 //!
-//! - `store`: the store; `sessions`, `login_codes`, `limits`, `platform_tokens`, `session_keys`: what it does for each of its traits
+//! - `store`: the store; `sessions`, `login_codes`, `limits`, `platform_tokens`, `session_keys`, `users`: what it does for each of its traits
 //! - `entries`: the keys and their expiries; `index`: a user's hash
 
 mod component;
@@ -14,6 +14,7 @@ mod pushes;
 mod session_keys;
 mod sessions;
 mod store;
+mod users;
 
 pub use entries::StoredEntry;
 pub use store::MemoryStore;

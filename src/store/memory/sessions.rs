@@ -11,10 +11,11 @@ use crate::clock::UnixMillis;
 use crate::session::store::{Created, CreatedSession};
 use crate::session::{
     LoadedSession, Lookup, NewSession, Rotated, Rotation, SessionCount, SessionId, SessionStore,
-    StoreError, UserKey, Written,
+    StoreError, UserKey, UserState, Written,
 };
 use crate::store::sealed::Stored;
 use crate::store::successor::{Successor, too_often};
+use crate::store::user_state::obeying;
 
 #[async_trait]
 impl SessionStore for MemoryStore {
@@ -31,6 +32,11 @@ impl SessionStore for MemoryStore {
                     "the session would expire before it starts: the store's clock has jumped",
                 ));
             }
+            let state = self.state_of(entries, &new.session.user, now)?;
+            if let Some(block) = state.blocked.clone() {
+                return Ok(Created::Blocked(block));
+            }
+            let session = obeying(&new, &state)?;
             if let Some(limit) = &new.limit {
                 let level = self.take_one(limit, now);
                 if !level.admitted {
@@ -58,8 +64,12 @@ impl SessionStore for MemoryStore {
                 entries.remove(&self.keys.session_of(tag, hash));
             }
             let key = self.keys.session(&new.id);
-            let record = self.sealer.seal_session(&key, new.session);
+            let record = self.sealer.seal_session(&key, &session);
             entries.put(key, expiry, StoredValue::Bytes(record));
+            if state.patch.is_some() {
+                let key = self.keys.state(tag, &session.user);
+                entries.expire_at(&key, state.expiry(now));
+            }
             if let Some(settlement) = &new.settlement {
                 let code = self.keys.login(&settlement.login);
                 let answer = Some((&*settlement.answer, settlement.keep));
@@ -183,16 +193,12 @@ impl SessionStore for MemoryStore {
     }
 
     async fn remove_all(&self, user: &UserKey) -> Result<u64, StoreError> {
-        self.run("remove_all", |entries, _| {
-            let tag = self.keys.tag(user);
-            let user_key = self.keys.user(tag, user);
-            let index = entries.index(&user_key);
-            entries.remove(&user_key);
-            let ended = index
-                .sessions
-                .keys()
-                .filter(|hash| entries.remove(&self.keys.session_of(tag, hash)));
-            Ok(ended.count() as u64)
+        self.run("remove_all", |entries, _| Ok(self.end_all(entries, user)))
+    }
+
+    async fn user_state(&self, user: &UserKey) -> Result<UserState, StoreError> {
+        self.run("user_state", |entries, now| {
+            self.state_of(entries, user, now)
         })
     }
 
@@ -201,8 +207,10 @@ impl SessionStore for MemoryStore {
             let is_session = |value: &StoredValue| matches!(value, StoredValue::Bytes(stored) if !Successor::is(stored));
             let sessions = entries
                 .by_key
-                .values()
-                .filter(|entry| is_session(&entry.value))
+                .iter()
+                .filter(|(key, entry)| {
+                    self.keys.session_in(key).is_some() && is_session(&entry.value)
+                })
                 .count() as u64;
             Ok(SessionCount {
                 at_least: sessions,

@@ -12,7 +12,7 @@ use crate::metrics::Metrics;
 use crate::session::{Lookup, SessionId, StoreError, UserKey};
 use crate::store::keys::Keys;
 use crate::store::meter::Meter;
-use crate::store::sealed::{Sealer, Stored};
+use crate::store::sealed::{Sealer, Stored, stamp_of};
 use crate::store::settings::KeyPrefix;
 use crate::store::successor::RotationChain;
 
@@ -93,7 +93,7 @@ impl MemoryStore {
             };
             match self.sealer.open_stored(&key, stored) {
                 Ok(Stored::Session(session)) => {
-                    return chain.arrive(session, expiry.since(now), now);
+                    return chain.arrive(session, stamp_of(stored), expiry.since(now), now);
                 }
                 Ok(Stored::Successor(successor)) if chain.follow(&successor) => {}
                 Ok(Stored::Successor(_)) => return Lookup::Gone,
@@ -120,6 +120,19 @@ impl MemoryStore {
             }
             names.push(chain.id);
         }
+    }
+
+    /// Drops all records of a user and the index; how many records there were.
+    pub(super) fn end_all(&self, entries: &mut Entries, user: &UserKey) -> u64 {
+        let tag = self.keys.tag(user);
+        let user_key = self.keys.user(tag, user);
+        let index = entries.index(&user_key);
+        entries.remove(&user_key);
+        let ended = index
+            .sessions
+            .keys()
+            .filter(|hash| entries.remove(&self.keys.session_of(tag, hash)));
+        ended.count() as u64
     }
 
     /// Drops a record and its place in the index; whether there was a record.

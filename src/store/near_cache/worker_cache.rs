@@ -12,7 +12,7 @@ use super::settings::NearCacheSettings;
 use crate::clock::{UnixMillis, monotonic_now};
 use crate::metrics::{Counter, Metrics, Outcome};
 use crate::redis_client::{ConnectionId, InvalidationSource, Observation, ObservedRead};
-use crate::session::{LoadedSession, Lookup, SessionId, SharedSession, StoreError};
+use crate::session::{LoadedSession, Lookup, RecordStamp, SessionId, SharedSession, StoreError};
 
 /// How long a session that does not exist is cached. A token is random, so nobody asks for it
 /// before it is made; this only bounds what is kept.
@@ -22,6 +22,7 @@ const MISS_KEPT: Duration = Duration::from_secs(30);
 #[derive(Debug, Clone)]
 struct CachedSession {
     id: SessionId,
+    stamp: RecordStamp,
     session: SharedSession,
     until: Instant,
     /// The store's time when it was read, and this machine's.
@@ -204,6 +205,7 @@ impl CachedSession {
         let expires_in = self.until.saturating_duration_since(now);
         LoadedSession {
             id: self.id,
+            stamp: self.stamp,
             session: self.session.clone(),
             expires_in,
             now: store_time.plus(now.saturating_duration_since(read)),
@@ -262,6 +264,7 @@ impl JoinedRead<'_> {
                 let until = sent + found.expires_in;
                 let cached = CachedSession {
                     id: found.id,
+                    stamp: found.stamp,
                     session: found.session.clone(),
                     until,
                     read: (found.now, sent),

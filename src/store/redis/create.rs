@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use super::sessions::{ROUNDS, RedisStore, session_ids};
-use crate::clock::millis;
+use crate::clock::{UnixMillis, millis};
 use crate::limit::{CellName, Level};
 use crate::redis_client::Invocation;
 use crate::session::store::{Created, CreatedSession, Settlement};
-use crate::session::{NewSession, StoreError, Written};
+use crate::session::{NewSession, PatchLife, StoreError, UserState, Written};
+use crate::store::user_state::obeying;
 
 /// The script's verdict, how long the session lives, and the names of others.
 type CreateAnswer = (i8, u64, Vec<Vec<u8>>);
@@ -29,9 +30,9 @@ impl RedisStore {
             // Stale is fine: the session stands, and whoever took the reservation over answers for
             // themselves.
             (Ok(made @ Created::Made(_)), Ok(_)) => Ok(made),
-            (Ok(limited @ Created::Limited(_)), _) => {
-                self.withdraw_answer(settlement).await;
-                Ok(limited)
+            (Ok(refused @ (Created::Limited(_) | Created::Blocked(_))), _) => {
+                self.reopen_code(settlement).await;
+                Ok(refused)
             }
             (Ok(Created::Made(made)), Err(error)) => {
                 self.undo(new, settlement).await;
@@ -76,45 +77,75 @@ impl RedisStore {
     /// returns the user's sessions, and is repeated with their names.
     async fn create_session(&self, new: &NewSession<'_>) -> Result<Created, StoreError> {
         let tag = new.id.tag;
-        let without_others = self.create_script(new);
-        let mut answer: CreateAnswer = self.run(&without_others).await?;
-        for _ in 1..ROUNDS {
-            let (0, _, names) = &answer else { break };
+        let mut without_others = self.create_script(new, &[], &UserState::default())?;
+        let mut others = Vec::new();
+        for _ in 0..ROUNDS {
             let mut script = without_others.clone();
-            for id in session_ids(tag, names) {
-                script.key(self.keys.session(&id)).arg(&id.hash);
+            for id in &others {
+                script.key(self.keys.session(id)).arg(&id.hash);
             }
-            // What it evicts is not to come back with a failover.
-            answer = self
-                .revocations
-                .run(
-                    &self.connector,
-                    &script,
-                    |(state, _, evicted): &CreateAnswer| *state == 1 && !evicted.is_empty(),
-                )
-                .await?;
+            let (verdict, number, found) = self.try_to_create(&script, !others.is_empty()).await?;
+            match verdict {
+                1 => {
+                    return Ok(Created::Made(CreatedSession {
+                        expires_in: Duration::from_millis(number),
+                        evicted: session_ids(tag, found),
+                    }));
+                }
+                0 => others = session_ids(tag, found),
+                -2 => {
+                    return Ok(Created::Limited(Level {
+                        admitted: false,
+                        backlog: Duration::from_micros(number),
+                    }));
+                }
+                -3 => {
+                    let stored = found.into_iter().next().unwrap_or_default();
+                    let state = self.opened_state(&new.session.user, &stored)?;
+                    let state = state.at(UnixMillis(number));
+                    if let Some(block) = state.blocked {
+                        return Ok(Created::Blocked(block));
+                    }
+                    without_others = self.create_script(new, &stored, &state)?;
+                }
+                _ => {
+                    return Err(StoreError::new(
+                        "the session would expire before it starts: the store's clock has jumped",
+                    ));
+                }
+            }
         }
-        let (state, lives, names) = answer;
-        match state {
-            1 => Ok(Created::Made(CreatedSession {
-                expires_in: Duration::from_millis(lives),
-                evicted: session_ids(tag, names),
-            })),
-            0 => Err(StoreError::new(
-                "too many logins of one user at the same time",
-            )),
-            -2 => Ok(Created::Limited(Level {
-                admitted: false,
-                backlog: Duration::from_micros(lives),
-            })),
-            _ => Err(StoreError::new(
-                "the session would expire before it starts: the store's clock has jumped",
-            )),
-        }
+        Err(StoreError::new(
+            "too many logins of one user at the same time",
+        ))
     }
 
-    /// The script for a session that pushes out no other.
-    fn create_script(&self, new: &NewSession<'_>) -> Invocation<'_> {
+    async fn try_to_create(
+        &self,
+        script: &Invocation<'_>,
+        evicts: bool,
+    ) -> Result<CreateAnswer, StoreError> {
+        if !evicts {
+            return self.run(script).await;
+        }
+        // What it evicts is not to come back with a failover.
+        self.revocations
+            .run(
+                &self.connector,
+                script,
+                |(verdict, _, evicted): &CreateAnswer| *verdict == 1 && !evicted.is_empty(),
+            )
+            .await
+    }
+
+    /// The script for a session that pushes out no other, of a user whose stored state is this one.
+    fn create_script(
+        &self,
+        new: &NewSession<'_>,
+        stored: &[u8],
+        state: &UserState,
+    ) -> Result<Invocation<'_>, StoreError> {
+        let session = obeying(new, state)?;
         let key = self.keys.session(&new.id);
         let user_key = self.keys.user(new.id.tag, &new.session.user);
         let session_key = new.session_key.map(|session_key| {
@@ -133,15 +164,27 @@ impl RedisStore {
         script
             .key(&key)
             .key(self.keys.cell(&cell))
+            .key(self.keys.state(new.id.tag, &new.session.user))
             .arg(&new.id.hash)
-            .arg(self.sealer.seal_session(&key, new.session))
+            .arg(self.sealer.seal_session(&key, &session))
             .arg(new.session.created.0)
             .arg(new.session.absolute_deadline.0)
             .arg(millis(new.idle))
             .arg(new.max_per_user)
             .arg(session_key.unwrap_or_default())
             .arg(interval)
-            .arg(capacity);
-        script
+            .arg(capacity)
+            .arg(stored)
+            .arg(refreshed(state));
+        Ok(script)
     }
+}
+
+/// For how long the user's state lives after a login; 0: as long as before.
+fn refreshed(state: &UserState) -> u64 {
+    let lasts = state
+        .patch
+        .as_ref()
+        .is_some_and(|kept| kept.until.is_none());
+    if lasts { millis(PatchLife::LASTS) } else { 0 }
 }

@@ -9,8 +9,12 @@ use super::sessions::RedisStore;
 use crate::clock::millis;
 use crate::crypto::random;
 use crate::identity::{LoginCodes, Reservation};
+use crate::redis_client::Invocation;
 use crate::session::store::{LoginKey, Settlement};
 use crate::session::{StoreError, Written};
+
+/// How long a reservation stands again whose answer was withdrawn: it is settled at once.
+const REOPENED: Duration = Duration::from_secs(2);
 
 impl RedisStore {
     pub(super) async fn settle_code(
@@ -33,7 +37,24 @@ impl RedisStore {
             .withdraw
             .key(self.keys.login(&settlement.login));
         script.arg(&settlement.answer);
-        if let Err(error) = self.run::<bool>(&script).await {
+        self.withdraw(&script).await;
+    }
+
+    /// The same, and whoever holds the code's reservation may settle it otherwise.
+    pub(super) async fn reopen_code(&self, settlement: &Settlement) {
+        let mut script = self
+            .scripts
+            .withdraw
+            .key(self.keys.login(&settlement.login));
+        script
+            .arg(&settlement.answer)
+            .arg(&settlement.ticket)
+            .arg(millis(REOPENED));
+        self.withdraw(&script).await;
+    }
+
+    async fn withdraw(&self, script: &Invocation<'_>) {
+        if let Err(error) = self.run::<bool>(script).await {
             log::warn!("cannot remove the stored answer of a failed login: {error}");
         }
     }

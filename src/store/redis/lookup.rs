@@ -12,7 +12,7 @@ use crate::clock::{UnixMillis, monotonic_now};
 use crate::redis_client::{ObservedRead, Request};
 use crate::session::{Lookup, SessionId, SessionStore as _, StoreError};
 use crate::store::near_cache::{CacheAnswer, JoinedRead, ReadOutcome, WorkerCache};
-use crate::store::sealed::Stored;
+use crate::store::sealed::{Stored, stamp_of};
 use crate::store::successor::RotationChain;
 
 impl RedisStore {
@@ -149,7 +149,8 @@ impl RedisStore {
         Ok(match self.sealer.open_stored(&key, &stored) {
             Ok(Stored::Session(session)) => {
                 self.naming_check.see(&self.keys, &chain.id, &session.user);
-                ControlFlow::Break(chain.arrive(session, Duration::from_millis(lives), now))
+                let lives = Duration::from_millis(lives);
+                ControlFlow::Break(chain.arrive(session, stamp_of(&stored), lives, now))
             }
             Ok(Stored::Successor(successor)) if chain.follow(&successor) => {
                 ControlFlow::Continue(chain)
@@ -161,12 +162,12 @@ impl RedisStore {
 }
 
 /// What a [`Request::Read`] is answered.
-struct ReadAnswer {
-    stored: Option<Vec<u8>>,
+pub(super) struct ReadAnswer {
+    pub(super) stored: Option<Vec<u8>>,
     /// Milliseconds, or what `PTTL` says instead.
     lives: i64,
     /// `None`: it was not asked for.
-    time: Option<UnixMillis>,
+    pub(super) time: Option<UnixMillis>,
 }
 
 impl FromRedisValue for ReadAnswer {

@@ -5,7 +5,8 @@
 //! - `sessions`: the store; `create`: how a session is made; `login_codes`: reservations of login
 //!   codes; `platform_tokens`: tokens of the platforms; `component`: tickets and refresh tokens;
 //!   `pushes`: pushed messages; `limits`: cells of limits; `rotation`: how a session changes its
-//!   token, and how it ends; `devices`: all sessions of a user; `session_keys`: their session_keys
+//!   token, and how it ends; `devices`: all sessions of a user; `session_keys`: their session_keys;
+//!   `users`: what operators decide about users
 //! - `lookup`: asks the near cache, then Redis; `naming_check`: whether the naming key was changed
 //! - `replica_wait`: removals that wait for replicas; `revocation`: how other gateways learn of them
 //! - `invalidation`: how near caches learn of changes
@@ -28,6 +29,7 @@ mod rotation;
 mod scripts;
 mod session_keys;
 mod sessions;
+mod users;
 
 pub use diagnosis::diagnose;
 pub use sessions::RedisStore;

@@ -17,7 +17,7 @@ use crate::session::store::Created;
 use crate::session::token::Tag;
 use crate::session::{
     LoadedSession, Lookup, NewSession, Rotated, Rotation, SessionCount, SessionId, SessionStore,
-    StoreError, UserKey, Written,
+    StoreError, UserKey, UserState, Written,
 };
 use crate::store::keys::Keys;
 use crate::store::meter::Meter;
@@ -229,6 +229,12 @@ impl SessionStore for RedisStore {
             .await?;
         self.announce_revocation(&names).await;
         Ok(ended)
+    }
+
+    async fn user_state(&self, user: &UserKey) -> Result<UserState, StoreError> {
+        self.meter
+            .watch("user_state", self.read_user_state(user))
+            .await
     }
 
     async fn count(&self) -> Result<SessionCount, StoreError> {

@@ -15,9 +15,9 @@ use hufu::secret::Secret;
 use hufu::session::store::{Created, CreatedSession};
 use hufu::session::token::tag_of;
 use hufu::session::{
-    Claims, LoadedSession, Lookup, NewSession, ProviderKind, Rotated, Rotation, Session,
+    Claims, LoadedSession, Lookup, NewSession, PatchLife, ProviderKind, Rotated, Rotation, Session,
     SessionCount, SessionId, SessionKey, SessionKeys, SessionRules, SessionService, SessionStore,
-    SessionToken, StoreError, UserKey, Written,
+    SessionToken, StoreError, UserKey, Users, Written,
 };
 use hufu::store::{self, KeyPrefix, MemoryStore, RedisStore, StoreHandle, StoreSettings, StoreUrl};
 
@@ -170,6 +170,13 @@ impl Harness {
     }
 
     pub(crate) fn keys(&self) -> &dyn SessionKeys {
+        match &self.place {
+            Place::Memory(store, _) => &**store,
+            Place::Redis(store, _) => &**store,
+        }
+    }
+
+    pub(crate) fn users(&self) -> &dyn Users {
         match &self.place {
             Place::Memory(store, _) => &**store,
             Place::Redis(store, _) => &**store,
@@ -398,6 +405,7 @@ pub(crate) fn new_session(id: SessionId, session: &Session, idle: Duration) -> N
         max_per_user: 0,
         session_key: None,
         limit: None,
+        patches: PatchLife::Lasting,
         settlement: None,
     }
 }
@@ -406,7 +414,7 @@ pub(crate) fn new_session(id: SessionId, session: &Session, idle: Duration) -> N
 pub(crate) fn made(created: Created) -> CreatedSession {
     match created {
         Created::Made(made) => made,
-        Created::Limited(level) => panic!("refused by a limit: {level:?}"),
+        refused => panic!("{refused:?}"),
     }
 }
 

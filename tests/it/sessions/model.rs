@@ -8,7 +8,7 @@ use std::time::Duration;
 use hufu::clock::UnixMillis;
 use hufu::session::service::{SignIn, SignedIn};
 use hufu::session::{
-    Claims, Lifetime, SessionRules, SessionService, SessionToken, UserKey, Written,
+    Claims, Lifetime, PatchLife, SessionRules, SessionService, SessionToken, UserKey, Written,
 };
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -271,6 +271,7 @@ impl<'a> Run<'a> {
             device: String::new(),
             reserved_at: self.h.now().await,
             quota: None,
+            patches: PatchLife::Lasting,
         };
         let service = if ghost { &self.ghosts } else { &self.sessions };
         let SignedIn::Issued(issued) = service.issue(sign_in, |_| None).await.unwrap() else {

@@ -34,6 +34,7 @@ mod platform_tokens;
 mod pushes;
 mod rotation;
 mod secrets;
+mod users;
 
 suite![
     lifetimes::round_trip,
@@ -83,8 +84,9 @@ suite![
 ];
 
 /// The suites, one for each trait.
-const SUITES: [&[(&str, Case)]; 6] = [
+const SUITES: [&[(&str, Case)]; 7] = [
     SUITE,
+    users::SUITE,
     login_codes::SUITE,
     limits::SUITE,
     platform_tokens::SUITE,

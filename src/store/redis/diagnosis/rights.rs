@@ -90,7 +90,7 @@ const PROBES: &[(&str, Need, &str)] = &[
 const PUSHES: &str = "pushed messages ([apps.NAME.push]) cannot be kept";
 
 /// The kinds of keys that the gateway uses.
-const KINDS: [&str; 6] = ["s", "u", "c", "l", "t", "p"];
+const KINDS: [&str; 7] = ["s", "u", "a", "c", "l", "t", "p"];
 
 /// Why a command cannot be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,0 +1,145 @@
+//! What operators decide about users.
+
+use async_trait::async_trait;
+
+use super::lookup::ReadAnswer;
+use super::sessions::{ROUNDS, RedisStore, session_ids};
+use crate::clock::UnixMillis;
+use crate::redis_client::Request;
+use crate::session::{Block, Blocked, SessionId, StoreError, UserKey, UserState, Users};
+
+/// A user's state as it was read.
+pub(super) struct ReadState {
+    /// What is stored; empty: nothing.
+    stored: Vec<u8>,
+    now: UnixMillis,
+}
+
+/// Whether it is done, how many ended, the names of others, another state.
+type BlockAnswer = (bool, u64, Vec<Vec<u8>>, Vec<u8>);
+
+impl RedisStore {
+    pub(super) async fn read_user_state(&self, user: &UserKey) -> Result<UserState, StoreError> {
+        let read = self.read_state(user).await?;
+        Ok(self.opened_state(user, &read.stored)?.at(read.now))
+    }
+
+    /// What these bytes under the user's state key say. Nobody signs in on a state that cannot be
+    /// read: it may be a block.
+    pub(super) fn opened_state(
+        &self,
+        user: &UserKey,
+        stored: &[u8],
+    ) -> Result<UserState, StoreError> {
+        let opened = self.sealer.open_state(user, stored);
+        opened.map_err(|why| why.of_state(&self.keys, user))
+    }
+
+    async fn read_state(&self, user: &UserKey) -> Result<ReadState, StoreError> {
+        let key = self.keys.state(self.keys.tag(user), user);
+        let read = Request::Read {
+            key: &key,
+            reading: None,
+        };
+        let ReadAnswer { stored, time, .. } = self.connector.call(&read).await?;
+        Ok(ReadState {
+            stored: stored.unwrap_or_default(),
+            now: time.ok_or_else(|| StoreError::new("redis did not return its time"))?,
+        })
+    }
+
+    /// A script's keys have to be named before it runs, so the first call only returns which
+    /// sessions there are. Returns also the names of all that may have ended.
+    async fn block_user(
+        &self,
+        user: &UserKey,
+        until: Option<UnixMillis>,
+        reason: &str,
+    ) -> Result<(Blocked, Vec<SessionId>), StoreError> {
+        let tag = self.keys.tag(user);
+        let ReadState { mut stored, now } = self.read_state(user).await?;
+        let Some(block) = Block::new(now, until, reason) else {
+            return Ok((Blocked::Over, Vec::new()));
+        };
+        let mut ids = Vec::new();
+        for _ in 0..ROUNDS {
+            // A block is to work whatever stood there before.
+            let before = self.sealer.open_state(user, &stored).unwrap_or_default();
+            let state = UserState {
+                blocked: Some(block.clone()),
+                ..before
+            };
+            let mut script = self.scripts.block.key(self.keys.user(tag, user));
+            script
+                .key(self.keys.state(tag, user))
+                .arg(&stored)
+                .arg(self.sealer.seal_state(user, &state))
+                .arg(state.expiry(now).0);
+            for id in &ids {
+                script.key(self.keys.session(id)).arg(&id.hash);
+            }
+            let (done, ended, others, held) = self
+                .revocations
+                .run(&self.connector, &script, |(done, ..): &BlockAnswer| *done)
+                .await?;
+            if done {
+                return Ok((Blocked::Done { block, ended }, ids));
+            }
+            ids = session_ids(tag, others);
+            stored = held;
+        }
+        Err(StoreError::new(
+            "too many logins of one user during a block",
+        ))
+    }
+
+    async fn unblock_user(&self, user: &UserKey) -> Result<Option<Block>, StoreError> {
+        let tag = self.keys.tag(user);
+        let ReadState { mut stored, now } = self.read_state(user).await?;
+        for _ in 0..ROUNDS {
+            let mut state = self.sealer.open_state(user, &stored).unwrap_or_default();
+            let block = state.blocked.take();
+            if stored.is_empty() {
+                return Ok(None);
+            }
+            let mut script = self.scripts.unblock.key(self.keys.state(tag, user));
+            script
+                .arg(&stored)
+                .arg(self.sealer.seal_state(user, &state))
+                .arg(state.expiry(now).0);
+            let (done, held) = self
+                .revocations
+                .run(&self.connector, &script, |(done, _): &(bool, Vec<u8>)| {
+                    *done
+                })
+                .await?;
+            if done {
+                return Ok(block.filter(|block| block.until > now));
+            }
+            stored = held;
+        }
+        Err(StoreError::new(
+            "too many changes of one user at the same time",
+        ))
+    }
+}
+
+#[async_trait]
+impl Users for RedisStore {
+    async fn block(
+        &self,
+        user: &UserKey,
+        until: Option<UnixMillis>,
+        reason: &str,
+    ) -> Result<Blocked, StoreError> {
+        let block = self.in_time(self.block_user(user, until, reason));
+        let (blocked, names) = self.meter.watch("block", block).await?;
+        self.announce_revocation(&names).await;
+        Ok(blocked)
+    }
+
+    async fn unblock(&self, user: &UserKey) -> Result<Option<Block>, StoreError> {
+        let unblock = self.in_time(self.unblock_user(user));
+        self.meter.watch("unblock", unblock).await
+    }
+}
