@@ -63,7 +63,9 @@ async fn given(
 fn for_operators(error: AppTokenError) -> GatewayError {
     let detail = match &error {
         AppTokenError::Unsupported => None,
-        AppTokenError::Unavailable { reason, .. } | AppTokenError::Misconfigured { reason, .. } => {
+        AppTokenError::Unavailable { reason, .. }
+        | AppTokenError::Misconfigured { reason, .. }
+        | AppTokenError::NotAuthorized { reason, .. } => {
             Some(format!("There is no access token just now: {reason}."))
         }
     };

@@ -134,6 +134,7 @@ fn apps(
                 let app = identity::App::new(app.name.clone(), app.appid.clone(), provider);
                 if app.component_api().is_some() {
                     process.broker.reseal(&app);
+                    process.broker.expect_ticket(&app);
                 }
                 Ok(app)
             }
@@ -168,7 +169,8 @@ fn clients(
     let mut ways = Vec::new();
     let all = &settings.platform_api.clients;
     for app in settings.apps.iter().filter(|_| process.has_platform_api()) {
-        let is_called = all.iter().any(|client| client.apps.contains(&app.name));
+        let mut called = all.iter().flat_map(|client| &client.apps);
+        let is_called = called.any(|callable| callable.name == app.name);
         if let Some(known) = apps.get(&app.name).filter(|_| is_called) {
             let calls = ServerCalls::new(app, platforms.clone());
             ways.push(ClientApp {

@@ -18,6 +18,8 @@ use crate::session::{StoreError, Written};
 /// How much the platform's clock may be behind the store's: an event that is older than what is kept
 /// is an earlier one that comes late.
 const CLOCKS_APART: Duration = Duration::from_secs(60);
+/// How long a process may take from its settings to its listeners.
+const LISTENING: Duration = Duration::from_secs(2);
 /// When to try again to seal refresh tokens anew.
 const RESEAL_AGAIN: Duration = Duration::from_secs(30);
 
@@ -110,6 +112,7 @@ impl TokenBroker {
         let name = TokenName::of(of, ACCESS);
         match self.0.fetcher.components.withdraw(&name, at).await? {
             Written::Done => {
+                self.0.forget(of);
                 log::info!(app = &*of.name; "{} has withdrawn its authorization, and its tokens are deleted", of.appid);
             }
             Written::Stale | Written::Gone => {
@@ -164,6 +167,24 @@ impl TokenBroker {
             return Err(ComponentError::Unsupported);
         }
         Ok(self.0.fetcher.components.authorizers(&app.appid).await?)
+    }
+
+    /// Looks, in the background, whether there is a ticket, and asks the platform to push one if
+    /// there is none: it would take ten minutes to come by itself. The answer comes to the gateway's
+    /// own listener, which is up by then.
+    pub fn expect_ticket(&self, app: &App) {
+        let broker = Arc::downgrade(&self.0);
+        let app = app.clone();
+        self.0.spawn(async move {
+            tokio::time::sleep(LISTENING).await;
+            let (Some(shared), Some(api)) = (broker.upgrade(), app.component_api()) else {
+                return;
+            };
+            // Without the store a ticket could not be kept.
+            if let Ok(None) = shared.fetcher.components.ticket(&app.appid).await {
+                shared.fetcher.start_tickets(&app, api).await;
+            }
+        });
     }
 
     /// Has refresh tokens sealed anew that are under an old sealing key: they never expire, so that

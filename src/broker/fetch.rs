@@ -1,6 +1,7 @@
 //! Obtains a token: from the store, where another gateway has fetched one, else from the platform,
 //! by the one gateway that holds the lease.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -18,6 +19,7 @@ use crate::identity::{
 };
 use crate::metrics::{AppLabel, AppOutcome, Metrics};
 use crate::session::{StoreError, Written};
+use parking_lot::Mutex;
 
 /// A lease outlasts the fetch that it is for by so much.
 const LEASE_MARGIN: Duration = Duration::from_secs(2);
@@ -29,11 +31,16 @@ pub(super) struct Fetcher {
     pub(super) components: Arc<dyn ComponentStore>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) metrics: Arc<Metrics>,
+    /// When the platform was last asked to push tickets, by the id of the app.
+    pub(super) started: Mutex<HashMap<Arc<str>, Instant>>,
 }
 
 /// How many calls a fetch takes at most where another app acts for this one: with the wait for that
 /// one's token.
 const CALLS_FOR_AUTHORIZER: u32 = 5;
+
+/// As often as the platform pushes tickets by itself.
+const START_AGAIN: Duration = Duration::from_secs(600);
 
 /// A lease that this process holds.
 struct Lease {
@@ -229,8 +236,33 @@ impl Fetcher {
     ) -> Result<GrantedToken, ExchangeError> {
         let found = self.components.ticket(&app.appid).await;
         let ticket = found.map_err(|error| down(&error))?;
-        let none = || unanswered(api.no_ticket().replace("{app}", &app.name));
-        api.fetch(&ticket.ok_or_else(none)?).await
+        let Some(ticket) = ticket else {
+            self.start_tickets(app, api).await;
+            return Err(unanswered(api.no_ticket().replace("{app}", &app.name)));
+        };
+        api.fetch(&ticket).await
+    }
+
+    /// Asks the platform to push tickets, and not again for a while. A platform that has not
+    /// stopped takes no notice.
+    pub(super) async fn start_tickets(&self, app: &App, api: &dyn ComponentApi) {
+        let now = monotonic_now();
+        {
+            let mut started = self.started.lock();
+            let last = started.get(&app.appid);
+            if last.is_some_and(|last| now.saturating_duration_since(*last) < START_AGAIN) {
+                return;
+            }
+            started.insert(app.appid.clone(), now);
+        }
+        match api.start_tickets().await {
+            Ok(()) => {
+                log::info!(app = &*app.name; "there is no ticket of {}, so the platform was asked to push one", app.appid);
+            }
+            Err(error) => {
+                log::warn!(app = &*app.name; "there is no ticket of {}, and the platform cannot be asked to push one: {error}", app.appid);
+            }
+        }
     }
 
     /// Without the store: what there is, or a token that does not disturb those of others.

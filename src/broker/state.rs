@@ -148,7 +148,8 @@ impl TokenState {
         let mut why = pause.why.clone();
         match &mut why {
             AppTokenError::Unavailable { retry_after, .. }
-            | AppTokenError::Misconfigured { retry_after, .. } => *retry_after = left,
+            | AppTokenError::Misconfigured { retry_after, .. }
+            | AppTokenError::NotAuthorized { retry_after, .. } => *retry_after = left,
             AppTokenError::Unsupported => {}
         }
         Some(why)
@@ -158,6 +159,11 @@ impl TokenState {
     pub(super) fn resume(&mut self) {
         self.pause = None;
         self.failures = 0;
+    }
+
+    /// The app has no token any more, and none is wanted.
+    pub(super) fn forget(&mut self) {
+        *self = Self::default();
     }
 
     /// There is a token, fetched so long ago. If it is the one that was refused, the platform says
@@ -202,11 +208,15 @@ impl TokenState {
             ExchangeError::Misconfigured {
                 reason,
                 platform_code,
-            }
-            | ExchangeError::NotAuthorized {
+            } => AppTokenError::Misconfigured {
+                reason: reason.clone(),
+                platform_code: platform_code.clone(),
+                retry_after: MISCONFIGURED,
+            },
+            ExchangeError::NotAuthorized {
                 reason,
                 platform_code,
-            } => AppTokenError::Misconfigured {
+            } => AppTokenError::NotAuthorized {
                 reason: reason.clone(),
                 platform_code: platform_code.clone(),
                 retry_after: MISCONFIGURED,
@@ -222,7 +232,8 @@ impl TokenState {
     /// Nothing is fetched until the error says to come back.
     pub(super) fn pause(&mut self, why: AppTokenError, now: Instant) -> AppTokenError {
         let (AppTokenError::Unavailable { retry_after, .. }
-        | AppTokenError::Misconfigured { retry_after, .. }) = &why
+        | AppTokenError::Misconfigured { retry_after, .. }
+        | AppTokenError::NotAuthorized { retry_after, .. }) = &why
         else {
             return why;
         };
@@ -255,6 +266,11 @@ impl TokenState {
         let used_at = self.used_at?;
         (now.saturating_duration_since(used_at) < IN_USE)
             .then(|| held.due.saturating_duration_since(now))
+    }
+
+    /// Whether nothing would be lost with it.
+    pub(super) fn is_idle(&self, now: Instant) -> bool {
+        self.good(now).is_none() && self.paused(now).is_none()
     }
 
     /// How long the token is still good.

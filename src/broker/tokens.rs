@@ -29,7 +29,40 @@ pub(super) struct Shared {
     pub(super) fetcher: Fetcher,
     /// Where tasks run: callers come and go, and so do workers. `None`: in the caller's runtime.
     runtime: Option<Handle>,
-    apps: Mutex<HashMap<EntryName, Arc<Entry>>>,
+    apps: Mutex<Places>,
+}
+
+/// So many entries there may be before those are dropped that hold nothing: anybody can name an
+/// authorizer.
+const ENTRIES: usize = 1024;
+
+struct Places {
+    entries: HashMap<EntryName, Arc<Entry>>,
+    /// With how many entries it is time to look for such.
+    most: usize,
+}
+
+impl Default for Places {
+    fn default() -> Self {
+        Self {
+            entries: HashMap::new(),
+            most: ENTRIES,
+        }
+    }
+}
+
+impl Places {
+    fn insert(&mut self, name: EntryName, entry: Arc<Entry>) {
+        if self.entries.len() >= self.most {
+            let now = monotonic_now();
+            // Nobody else has it either.
+            self.entries.retain(|_, entry| {
+                Arc::strong_count(entry) > 1 || !entry.slot.state.lock().is_idle(now)
+            });
+            self.most = ENTRIES.max(2 * self.entries.len());
+        }
+        self.entries.insert(name, entry);
+    }
 }
 
 /// An app's name, the id of the app that it acts for, and what is kept.
@@ -58,6 +91,7 @@ impl TokenBroker {
             components,
             clock,
             metrics,
+            started: Mutex::default(),
         };
         Self(Arc::new(Shared {
             fetcher,
@@ -126,8 +160,18 @@ impl Shared {
     pub(super) fn resume(&self, app: &App) {
         let access = SlotKind::Access;
         let name = (app.name.clone(), app.authorizer().cloned(), access);
-        if let Some(entry) = self.apps.lock().get(&name) {
+        if let Some(entry) = self.apps.lock().entries.get(&name) {
             entry.slot.state.lock().resume();
+        }
+    }
+
+    /// An app has withdrawn: its token and its tickets are good for nothing.
+    pub(super) fn forget(&self, app: &App) {
+        let authorizer = app.authorizer();
+        for ((name, of, _), entry) in &self.apps.lock().entries {
+            if *name == app.name && of.as_ref() == authorizer {
+                entry.slot.state.lock().forget();
+            }
         }
     }
 
@@ -135,14 +179,18 @@ impl Shared {
     fn entry(&self, app: &App, kind: SlotKind) -> Result<Arc<Entry>, AppTokenError> {
         let is_supported = match kind {
             SlotKind::Access => app.app_token().is_some() || app.component_api().is_some(),
-            SlotKind::Ticket(_) => app.app_tickets().is_some(),
+            // One that acts for others has no pages of its own.
+            SlotKind::Ticket(_) => {
+                let is_of_page = app.component_api().is_none() || app.authorizer().is_some();
+                is_of_page && app.app_tickets().is_some()
+            }
         };
         if !is_supported {
             return Err(AppTokenError::Unsupported);
         }
-        let mut apps = self.apps.lock();
+        let mut places = self.apps.lock();
         let name = (app.name.clone(), app.authorizer().cloned(), kind);
-        if let Some(entry) = apps.get(&name)
+        if let Some(entry) = places.entries.get(&name)
             && entry.slot.name == kind.name(app)
         {
             entry.slot.asked_by(app);
@@ -153,7 +201,7 @@ impl Shared {
             flight: Mutex::default(),
             watched: Mutex::default(),
         });
-        apps.insert(name, entry.clone());
+        places.insert(name, entry.clone());
         Ok(entry)
     }
 

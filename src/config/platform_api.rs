@@ -8,8 +8,9 @@ use super::problem::{Wrong, refuse};
 use super::reader::Section;
 use super::server;
 use crate::edge::{CertificateFiles, Listen};
+use crate::identity::is_appid;
 use crate::platform_api::{
-    ClientSettings, PathPattern, is_for_no_endpoint, is_for_user_signatures,
+    CallableApp, ClientSettings, PathPattern, is_for_no_endpoint, is_for_user_signatures,
 };
 use crate::provider::registry::{platform, server_api};
 use crate::provider::settings::AppSettings;
@@ -130,7 +131,7 @@ fn read_client(
     apps: &[AppSettings],
 ) -> Option<ClientSettings> {
     let secrets = read_secrets(section);
-    let known = |text: &str| app(text, apps);
+    let known = |text: &str| callable(text, apps);
     if !section.has("apps") {
         section.problem(
             "apps",
@@ -146,6 +147,7 @@ fn read_client(
             "write apps = [\"NAME\"], as in [apps.NAME]",
         );
     }
+    check_authorizers(section, &of, apps);
     let allow = section.list("allow", pattern);
     let rate = section.value("rate", quota);
     let max_concurrent = section.positive(
@@ -163,7 +165,8 @@ fn read_client(
         );
     }
     let real_token = section.list("real_token", known);
-    if let Some(app) = real_token.iter().find(|app| !of.contains(app)) {
+    let is_missing = |app: &&CallableApp| !of.iter().any(|allowed| allowed.includes(app));
+    if let Some(app) = real_token.iter().find(is_missing) {
         section.problem(
             "real_token",
             &format!("names {app}, which is not among apps"),
@@ -224,15 +227,63 @@ fn read_secrets(section: &mut Section<'_>) -> Option<Vec<Secret<String>>> {
     Some(secrets)
 }
 
-/// An app that servers can call for.
-fn app(text: &str, apps: &[AppSettings]) -> Result<Arc<str>, Wrong> {
-    match apps.iter().find(|app| *app.name == *text) {
-        Some(app) if platform(app.provider).server_api.is_some() => Ok(app.name.clone()),
-        Some(_) => refuse(
+/// An app that servers can call for, or all for which it acts, or one of these.
+fn callable(text: &str, apps: &[AppSettings]) -> Result<CallableApp, Wrong> {
+    let (name, authorizer) = match text.split_once('/') {
+        Some((name, authorizer)) => (name, Some(authorizer)),
+        None => (text, None),
+    };
+    let Some(app) = apps.iter().find(|app| *app.name == *name) else {
+        return refuse("is not the name of an app", "write a NAME of [apps.NAME]");
+    };
+    if platform(app.provider).server_api.is_none() {
+        return refuse(
             "is an app whose platform has no API with access tokens",
             "remove it",
-        ),
-        None => refuse("is not the name of an app", "write a NAME of [apps.NAME]"),
+        );
+    }
+    if let Some(authorizer) = authorizer {
+        if !acts_for_others(app) {
+            return refuse(
+                "names an app behind the slash, and the one before it acts for no other",
+                format!("write {name:?}"),
+            );
+        }
+        if !is_appid(authorizer) || *app.appid == *authorizer {
+            return refuse(
+                "has no AppID of an authorizer behind the slash",
+                format!("write \"{name}/wx0123456789abcdef\", or {name:?} for all"),
+            );
+        }
+    }
+    Ok(CallableApp {
+        name: app.name.clone(),
+        authorizer: authorizer.map(Arc::from),
+    })
+}
+
+fn acts_for_others(app: &AppSettings) -> bool {
+    platform(app.provider).component.is_some()
+}
+
+/// An SDK names an authorizer alone, so a client has at most one app that may act for it.
+fn check_authorizers(section: &Section<'_>, of: &[CallableApp], apps: &[AppSettings]) {
+    let acts = |callable: &&CallableApp| {
+        let mut apps = apps.iter().filter(|app| app.name == callable.name);
+        apps.any(acts_for_others)
+    };
+    let acting: Vec<_> = of.iter().filter(acts).collect();
+    for (index, one) in acting.iter().enumerate() {
+        let twin = acting[..index]
+            .iter()
+            .find(|other| other.name != one.name && other.authorizer == one.authorizer);
+        if let Some(twin) = twin {
+            section.problem(
+                "apps",
+                &format!("has {twin} and {one}, and an SDK's AppID does not say which of the two is meant"),
+                "make a client for each",
+            );
+        }
     }
 }
 

@@ -138,9 +138,6 @@ impl From<LoginError> for GatewayError {
                 Self::new(E::AuthorizerRequired, "This app acts for the apps of others; send {\"code\", \"app\", \"authorizer_appid\"} with the appid of the one that the user uses.")
             }
             LoginError::AuthorizerInvalid(why) => Self::new(E::AuthorizerInvalid, why),
-            LoginError::NotAuthorized { platform_code } => {
-                Self::new(E::AppNotAuthorized, "The app of authorizer_appid has not authorised this gateway's app. Its administrator has to do so.").platform(platform_code)
-            }
             LoginError::CodeMalformed(why) => Self::new(E::CodeInvalid, format!("This is not a login code: {why}.")),
             LoginError::CodeInvalid { platform_code } => {
                 Self::new(E::CodeInvalid, "The platform refused the code: it is wrong, too old, or of another app. Get a fresh one from the platform's login call.")
@@ -168,6 +165,9 @@ const fn of_login(trouble: &PlatformTrouble) -> &'static str {
             "The platform does not answer. Try again with the same code."
         }
         PlatformTrouble::Nonsense => "The platform gave an answer that cannot be used.",
+        PlatformTrouble::NotAuthorized { .. } => {
+            "The app of authorizer_appid has not authorised this gateway's app. Its administrator has to do so."
+        }
         PlatformTrouble::Misconfigured => {
             "Logging in is not possible until the operator has corrected the gateway's settings."
         }
@@ -190,6 +190,11 @@ impl From<AppTokenError> for GatewayError {
             AppTokenError::Misconfigured { platform_code, .. } => Self::new(
                 E::Misconfigured,
                 "The platform gives no access token until the operator has corrected the settings of the app.",
+            )
+            .platform(platform_code),
+            AppTokenError::NotAuthorized { platform_code, .. } => Self::new(
+                E::AppNotAuthorized,
+                "This app has not authorised the gateway's, or has withdrawn.",
             )
             .platform(platform_code),
         }

@@ -44,6 +44,14 @@ pub enum AppTokenError {
         platform_code: PlatformCode,
         retry_after: Duration,
     },
+    /// The app has not authorised the one that acts for it.
+    #[error("no access token: {reason}")]
+    NotAuthorized {
+        /// For the log.
+        reason: String,
+        platform_code: PlatformCode,
+        retry_after: Duration,
+    },
 }
 
 impl From<AppTokenError> for ExchangeError {
@@ -66,6 +74,14 @@ impl From<AppTokenError> for ExchangeError {
                 platform_code,
                 ..
             } => Self::Misconfigured {
+                reason,
+                platform_code,
+            },
+            AppTokenError::NotAuthorized {
+                reason,
+                platform_code,
+                ..
+            } => Self::NotAuthorized {
                 reason,
                 platform_code,
             },

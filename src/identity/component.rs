@@ -17,6 +17,9 @@ pub trait ComponentApi: Send + Sync {
     /// What to do where no ticket has come, for operators.
     fn no_ticket(&self) -> &'static str;
 
+    /// Has the platform push tickets, if it has stopped.
+    async fn start_tickets(&self) -> Result<(), ExchangeError>;
+
     /// The component's own token.
     async fn fetch(&self, ticket: &Secret<String>) -> Result<GrantedToken, ExchangeError>;
 

@@ -20,9 +20,6 @@ pub enum LoginError {
     /// The request names an authorizer that cannot be one.
     #[error("no authorizer: {0}")]
     AuthorizerInvalid(&'static str),
-    /// The authorizer has not authorised the app.
-    #[error("the authorizer has not authorised the app ({platform_code})")]
-    NotAuthorized { platform_code: PlatformCode },
     /// The code cannot be a code: too long, empty, or with characters that no platform uses.
     #[error("not a login code: {0}")]
     CodeMalformed(&'static str),
@@ -57,7 +54,6 @@ impl LoginError {
             Self::AppUnknown => "app_unknown",
             Self::AuthorizerRequired => "authorizer_required",
             Self::AuthorizerInvalid(_) => "authorizer_invalid",
-            Self::NotAuthorized { .. } => "app_not_authorized",
             Self::CodeMalformed(_) | Self::CodeInvalid { .. } => "code_invalid",
             Self::CodeUsed { .. } => "code_used",
             Self::AppMismatch { .. } => "app_mismatch",

@@ -254,13 +254,6 @@ impl LoginFlow {
             ExchangeError::BadCode { platform_code } => Ok(Outcome::BadCode(platform_code)),
             ExchangeError::CodeUsed { platform_code } => Ok(Outcome::Used(platform_code)),
             ExchangeError::UserBlocked { platform_code } => Ok(Outcome::Blocked(platform_code)),
-            ExchangeError::NotAuthorized {
-                reason,
-                platform_code,
-            } => {
-                log::warn!(app = &*app.name, platform_code, request_id; "login: {reason}");
-                Err(LoginError::NotAuthorized { platform_code })
-            }
             error => Err(error.trouble("login", &app.name, request_id).into()),
         };
         let sealed = verdict.as_ref().ok().map(|outcome| login.seal(outcome));

@@ -21,6 +21,9 @@ pub enum PlatformTrouble {
     },
     #[error("the platform's answer is invalid")]
     Nonsense,
+    /// The user's app has not authorised the one that acts for it.
+    #[error("the app is not authorised ({platform_code})")]
+    NotAuthorized { platform_code: PlatformCode },
     /// The operator has to fix the app's settings.
     #[error("the app is misconfigured")]
     Misconfigured,
@@ -33,6 +36,7 @@ impl PlatformTrouble {
             Self::Throttled { .. } => "rate_limited",
             Self::Unavailable { .. } => "platform_unavailable",
             Self::Nonsense => "platform_error",
+            Self::NotAuthorized { .. } => "app_not_authorized",
             Self::Misconfigured => "misconfigured",
         }
     }
@@ -69,11 +73,14 @@ impl ExchangeError {
                 log::error!(app, request_id; "{asked}: the platform's answer cannot be used: {verdict}");
                 PlatformTrouble::Nonsense
             }
-            Self::Misconfigured {
+            Self::NotAuthorized {
                 reason,
                 platform_code,
+            } => {
+                log::warn!(app, platform_code, request_id; "{asked}: {reason}");
+                PlatformTrouble::NotAuthorized { platform_code }
             }
-            | Self::NotAuthorized {
+            Self::Misconfigured {
                 reason,
                 platform_code,
             } => {

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::client_apps::{ClientApp, ClientApps};
 use super::gateway_token::{TokenKey, UncheckedToken};
 use super::limits::{ClientUse, InFlight};
 use super::settings::ClientSettings;
@@ -10,20 +11,11 @@ use crate::clock::UnixMillis;
 use crate::crypto::hash;
 use crate::http::GatewayError;
 use crate::http::request_log::CountedRoute;
-use crate::identity::App;
 use crate::metrics::Metrics;
-use crate::provider::server_calls::ServerCalls;
 use crate::secret::Secret;
 
 /// What requests to the listener are counted and logged as; behind a slash follows the client.
 pub(super) const ROUTE: &str = "platform_api";
-
-/// An app that servers can call for.
-#[derive(Clone)]
-pub struct ClientApp {
-    pub app: App,
-    pub calls: Arc<ServerCalls>,
-}
 
 /// All clients.
 pub struct Clients {
@@ -36,7 +28,7 @@ pub struct Clients {
 pub(super) struct Client {
     pub(super) settings: ClientSettings,
     secrets: Vec<ClientSecret>,
-    apps: Vec<ClientApp>,
+    pub(super) apps: ClientApps,
     pub(super) counted: Arc<CountedRoute>,
     used: Arc<ClientUse>,
 }
@@ -98,7 +90,7 @@ impl Clients {
 
     /// Whether a host is that of a platform.
     pub(super) fn is_platform(&self, host: &str) -> bool {
-        let mut apps = self.all.iter().flat_map(|client| &client.apps);
+        let mut apps = self.all.iter().flat_map(|client| client.apps.iter());
         apps.any(|app| app.calls.goes_to(host))
     }
 }
@@ -110,7 +102,6 @@ impl Client {
         before: Option<&Arc<Self>>,
         metrics: &Metrics,
     ) -> Self {
-        let has = |app: &&ClientApp| settings.apps.contains(&app.app.name);
         let secret = |secret: &Secret<String>| ClientSecret {
             digest: hash::sha256(secret.expose().as_bytes()),
             key: TokenKey::new(secret),
@@ -124,7 +115,7 @@ impl Client {
         };
         Self {
             secrets: settings.secrets.iter().map(secret).collect(),
-            apps: apps.iter().filter(has).cloned().collect(),
+            apps: ClientApps::new(&settings.apps, apps),
             settings: settings.clone(),
             counted,
             used,
@@ -149,21 +140,6 @@ impl Client {
     /// Whether a token was made with one of the secrets, and is good now.
     pub(super) fn takes(&self, token: &UncheckedToken, now: UnixMillis) -> bool {
         self.secrets.iter().any(|secret| secret.key.has_made(token)) && !token.has_ended(now)
-    }
-
-    pub(super) fn app(&self, name: &str) -> Option<&ClientApp> {
-        self.apps.iter().find(|app| *app.app.name == *name)
-    }
-
-    pub(super) fn app_with_id(&self, appid: &str) -> Option<&ClientApp> {
-        self.apps.iter().find(|app| *app.app.appid == *appid)
-    }
-
-    pub(super) fn only_app(&self) -> Option<&ClientApp> {
-        match self.apps.as_slice() {
-            [only] => Some(only),
-            _ => None,
-        }
     }
 
     /// The pattern that lets a plain path pass.

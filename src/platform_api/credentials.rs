@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
-use super::clients::{Client, ClientApp, Clients};
+use super::client_apps::{ClientApp, NoApp};
+use super::clients::{Client, Clients};
 use super::gateway_token::{self, UncheckedToken};
+use super::settings::CallableApp;
 use crate::clock::UnixMillis;
 use crate::crypto::encoding;
 use crate::http::head::Value;
@@ -116,17 +118,24 @@ impl<'a> Credentials<'a> {
         if !client.takes(&token, now) {
             return Err(dead());
         }
-        let app = client.app(&token.app).ok_or_else(other_app)?;
-        if self.app.is_some_and(|named| *named != *app.app.name) {
+        let app = client.apps.named(&token.app).map_err(no_app)?;
+        let names = [
+            app.app.name.to_string(),
+            CallableApp::of(&app.app).to_string(),
+        ];
+        if self
+            .app
+            .is_some_and(|named| !names.iter().any(|name| name == named))
+        {
             return Err(GatewayError::new(
                 ErrorCode::TokenAmbiguous,
                 "X-Hufu-App and the token name two apps.",
             ));
         }
-        self.leads_to(app)?;
+        self.leads_to(&app)?;
         Ok(Caller {
             client: client.clone(),
-            app: app.clone(),
+            app,
         })
     }
 
@@ -163,18 +172,14 @@ impl<'a> Credentials<'a> {
 
     fn caller_of(&self, client: &Arc<Client>) -> Result<Caller, GatewayError> {
         let app = match self.app {
-            Some(name) => client.app(name).ok_or_else(other_app)?,
-            None => client.only_app().ok_or_else(|| {
-                GatewayError::new(
-                    ErrorCode::AppRequired,
-                    "This client has several apps; name one in the header X-Hufu-App.",
-                )
-            })?,
+            Some(name) => client.apps.named(name),
+            None => client.apps.only(),
         };
-        self.leads_to(app)?;
+        let app = app.map_err(no_app)?;
+        self.leads_to(&app)?;
         Ok(Caller {
             client: client.clone(),
-            app: app.clone(),
+            app,
         })
     }
 }
@@ -221,11 +226,21 @@ pub(super) fn wrong_secret() -> GatewayError {
     )
 }
 
-fn other_app() -> GatewayError {
-    GatewayError::new(
-        ErrorCode::ApiNotAllowed,
-        "this client may not call for this app; see platform_api.clients.NAME.apps",
-    )
+fn no_app(why: NoApp) -> GatewayError {
+    match why {
+        NoApp::NotAllowed => GatewayError::new(
+            ErrorCode::ApiNotAllowed,
+            "this client may not call for this app; see platform_api.clients.NAME.apps",
+        ),
+        NoApp::Several => GatewayError::new(
+            ErrorCode::AppRequired,
+            "This client has several apps; name one in the header X-Hufu-App.",
+        ),
+        NoApp::NoAuthorizer => GatewayError::new(
+            ErrorCode::AuthorizerRequired,
+            "This app acts for the apps of others; name one as \"X-Hufu-App: NAME/APPID\".",
+        ),
+    }
 }
 
 pub(super) fn two_credentials() -> GatewayError {

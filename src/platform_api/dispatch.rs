@@ -166,7 +166,7 @@ async fn answer(
         account.is_of(client, &app.app);
         let _place = client.admit()?;
         let now = api.clock.unix_now();
-        let token = token_endpoint::answer(client, key, app, &*api.tokens, now).await?;
+        let token = token_endpoint::answer(client, key, &app, &*api.tokens, now).await?;
         return Ok(own(json(&token)));
     }
     account.way = credentials.way(query.token.is_some());

@@ -41,7 +41,7 @@ impl TokenKey {
         Self(KeyedHash::new(&Secret::new(key)))
     }
 
-    /// A token for an app's calls by a client. Names have at most 64 characters.
+    /// A token for an app's calls by a client. Names and ids have at most 64 characters.
     pub(super) fn issue(&self, client: &str, app: &str, now: UnixMillis) -> Secret<String> {
         let ends = now.plus(LIFE + GRACE).0 / 1000;
         let mut bytes = vec![VERSION];
@@ -114,7 +114,8 @@ mod tests {
         assert!(!key("another").has_made(&parsed));
         assert!(!parsed.has_ended(now.plus(Duration::from_secs(7499))));
         assert!(parsed.has_ended(now.plus(Duration::from_secs(7500))));
-        let longest = key("x").issue(&"c".repeat(64), &"a".repeat(64), now);
+        let app = format!("{}/{}", "a".repeat(64), "i".repeat(64));
+        let longest = key("x").issue(&"c".repeat(64), &app, now);
         assert!(longest.expose().len() <= 512);
         assert!(UncheckedToken::parse(longest.expose()).is_some());
     }

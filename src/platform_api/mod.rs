@@ -2,7 +2,7 @@
 //! secret of the gateway's, and have neither the app's secret nor its access token.
 //!
 //! A request passes through the files in this order: `dispatch` keeps the account of it,
-//! `credentials` finds whose it is (`query`, `gateway_token`, `clients`), `token_endpoint` answers
+//! `credentials` finds whose it is (`query`, `gateway_token`, `clients`, `client_apps`), `token_endpoint` answers
 //! where SDKs fetch their token, `paths` says whether a call may pass, `own_endpoints` answers some
 //! (`tickets`, `user_signature`), and `forward` passes the others on (`request_body`, `deadline`,
 //! `answer_body`). `refusal` writes errors as their readers expect.
@@ -12,6 +12,7 @@ pub mod paths;
 pub mod settings;
 
 mod answer_body;
+mod client_apps;
 mod clients;
 mod credentials;
 mod deadline;
@@ -26,8 +27,9 @@ mod tickets;
 mod token_endpoint;
 mod user_signature;
 
-pub use clients::{ClientApp, Clients};
+pub use client_apps::ClientApp;
+pub use clients::Clients;
 pub use dispatch::{PlatformApi, configure};
 pub use own_endpoints::{is_for_no_endpoint, is_for_user_signatures};
 pub use paths::PathPattern;
-pub use settings::ClientSettings;
+pub use settings::{CallableApp, ClientSettings};

@@ -31,6 +31,7 @@ pub(super) fn answer(error: &GatewayError, way: Way, api: &ServerApi, id: &str) 
 const fn refusal(code: ErrorCode) -> Option<ServerRefusal> {
     match code {
         ErrorCode::ApiNotAllowed => Some(ServerRefusal::NotAllowed),
+        ErrorCode::AppNotAuthorized => Some(ServerRefusal::NotAuthorized),
         ErrorCode::ClientSecretInvalid => Some(ServerRefusal::WrongSecret),
         ErrorCode::GatewayTokenExpired => Some(ServerRefusal::TokenExpired),
         ErrorCode::RateLimited => Some(ServerRefusal::TooOften),

@@ -111,7 +111,7 @@ pub(super) async fn platform_ticket(
 }
 
 fn handed_out(caller: &Caller, kind: TicketKind, ticket: &AccessToken) -> TicketAnswer {
-    log::info!(app = &*caller.app.app.name, client = &*caller.client.settings.name; "a client was given the {} ticket of an app", kind.as_str());
+    log::info!(app = &*caller.app.app.name, client = &*caller.client.settings.name; "a client was given the {} ticket of an app ({})", kind.as_str(), caller.app.app.appid);
     let left = ticket.until.saturating_duration_since(monotonic_now());
     TicketAnswer {
         ticket: ticket.text.expose().clone(),

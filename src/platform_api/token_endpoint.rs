@@ -5,10 +5,12 @@ use actix_web::dev::Payload;
 use actix_web::web::Query;
 use serde::{Deserialize, Serialize};
 
-use super::clients::{Client, ClientApp, Clients};
+use super::client_apps::ClientApp;
+use super::clients::{Client, Clients};
 use super::credentials::{Credentials, wrong_secret};
 use super::gateway_token::{self, TokenKey};
 use super::request_body::small_json;
+use super::settings::CallableApp;
 use crate::clock::{UnixMillis, monotonic_now};
 use crate::http::{ErrorCode, GatewayError, RequestHead};
 use crate::identity::AppTokenSource;
@@ -72,7 +74,7 @@ impl TokenRequest {
         credentials: &Credentials<'_>,
         clients: &'c Clients,
         api: &ServerApi,
-    ) -> Result<(&'c std::sync::Arc<Client>, &'c TokenKey, &'c ClientApp), GatewayError> {
+    ) -> Result<(&'c std::sync::Arc<Client>, &'c TokenKey, ClientApp), GatewayError> {
         if self.grant_type != api.grant_type {
             return Err(invalid(format!("grant_type must be {}.", api.grant_type)));
         }
@@ -80,13 +82,13 @@ impl TokenRequest {
             .with_secret(self.secret.expose())
             .ok_or_else(wrong_secret)?;
         // Whether there is such an app is nobody's business.
-        let app = client.app_with_id(&self.appid).ok_or_else(|| {
+        let app = client.apps.with_id(&self.appid).ok_or_else(|| {
             GatewayError::new(
                 ErrorCode::ClientSecretInvalid,
                 "the client of this secret has no app of this appid",
             )
         })?;
-        credentials.leads_to(app)?;
+        credentials.leads_to(&app)?;
         Ok((client, key, app))
     }
 }
@@ -99,16 +101,17 @@ pub(super) async fn answer(
     tokens: &dyn AppTokenSource,
     now: UnixMillis,
 ) -> Result<TokenAnswer, GatewayError> {
-    let name = &app.app.name;
-    if !client.settings.real_token.contains(name) {
-        let token = key.issue(&client.settings.name, name, now);
+    let named = CallableApp::of(&app.app);
+    let mut real = client.settings.real_token.iter();
+    if !real.any(|real| real.includes(&named)) {
+        let token = key.issue(&client.settings.name, &named.to_string(), now);
         return Ok(TokenAnswer {
             access_token: token.expose().clone(),
             expires_in: gateway_token::expires_in(),
         });
     }
     let token = tokens.token(&app.app).await?;
-    log::info!(app = &**name, client = &*client.settings.name; "a client was given the access token of an app");
+    log::info!(app = &*named.name, client = &*client.settings.name; "a client was given the access token of an app ({})", app.app.appid);
     let left = token.until.saturating_duration_since(monotonic_now());
     Ok(TokenAnswer {
         access_token: token.text.expose().clone(),

@@ -36,7 +36,7 @@ pub(super) async fn sign(
     let user = UserKey {
         provider: app.provider.kind(),
         app: app.name.clone(),
-        authorizer: None,
+        authorizer: app.authorizer().cloned(),
         subject: request.openid.as_str().into(),
     };
     let newest = keys.session_keys(&user).await?.into_iter().next();
@@ -46,7 +46,7 @@ pub(super) async fn sign(
             "There is no session_key of this user; the user has to log in.",
         )
     })?;
-    log::info!(app = &*app.name, client = &*client.name; "a client had {} bytes signed with a user's session_key", request.data.len());
+    log::info!(app = &*app.name, client = &*client.name; "a client had {} bytes signed with the session_key of a user of {}", request.data.len(), app.appid);
     let signature = hash::hmac_sha256(key.key.expose().as_bytes(), request.data.as_bytes());
     Ok(SignAnswer {
         signature: hash::to_hex(&signature),

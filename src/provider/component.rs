@@ -52,6 +52,15 @@ impl ComponentApi for ComponentCalls {
         self.apis.no_ticket
     }
 
+    async fn start_tickets(&self) -> Result<(), ExchangeError> {
+        let call = ComponentCall {
+            token: "",
+            authorizer: "",
+            proof: "",
+        };
+        self.ask(&self.apis.start_tickets, &call).await
+    }
+
     async fn fetch(&self, ticket: &Secret<String>) -> Result<GrantedToken, ExchangeError> {
         let call = ComponentCall {
             token: "",

@@ -130,6 +130,8 @@ pub struct ComponentApis {
     pub no_ticket: &'static str,
     /// What the platform says of a ticket that it does not take.
     pub ticket_refusals: &'static [PlatformCode],
+    /// Has the platform push tickets, if it has stopped.
+    pub start_tickets: ComponentCallApi<()>,
     /// The app's own token, by a ticket.
     pub token: ComponentCallApi<GrantedToken>,
     /// The first tokens of an authorizer, by the code of its authorization.

@@ -34,6 +34,8 @@ pub struct ServerApi {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ServerRefusal {
     NotAllowed,
+    /// The app has not authorised the one that acts for it.
+    NotAuthorized,
     WrongSecret,
     TokenExpired,
     TooOften,

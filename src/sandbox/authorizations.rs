@@ -37,10 +37,16 @@ async fn ticket(body: web::Bytes, platform: web::Data<Platform>) -> HttpResponse
 async fn make_ticket(body: &[u8], platform: &Platform) -> Result<HttpResponse, String> {
     let TicketRequest { app } = parsed(body)?;
     check_app(platform, &app)?;
-    let ticket = platform.ticket(&app);
-    let event = [("ComponentVerifyTicket", &*ticket)];
-    let pushed = push(platform, &app, "component_verify_ticket", &event).await;
+    let (ticket, pushed) = push_ticket(platform, &app).await;
     Ok(done(json!({ "ticket": ticket }), pushed))
+}
+
+/// A new ticket, and what became of its event.
+pub(super) async fn push_ticket(platform: &Platform, app: &str) -> (String, Option<Value>) {
+    let ticket = platform.ticket(app);
+    let event = [("ComponentVerifyTicket", &*ticket)];
+    let pushed = push(platform, app, "component_verify_ticket", &event).await;
+    (ticket, pushed)
 }
 
 async fn authorize(body: web::Bytes, platform: web::Data<Platform>) -> HttpResponse {

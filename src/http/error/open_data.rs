@@ -61,6 +61,11 @@ impl From<PlatformTrouble> for GatewayError {
                 E::PlatformError,
                 "The platform gave an answer that cannot be used.",
             ),
+            PlatformTrouble::NotAuthorized { platform_code } => Self::new(
+                E::AppNotAuthorized,
+                "This app has not authorised the gateway's, or has withdrawn. Its administrator has to authorise it again.",
+            )
+            .platform(platform_code),
             PlatformTrouble::Misconfigured => Self::new(
                 E::Misconfigured,
                 "This is not possible until the operator has corrected the gateway's settings.",

@@ -9,7 +9,8 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::mini_program::{error, read};
-use super::{form, mini_program, users};
+use super::server_api::SERVER_API;
+use super::{form, mini_program, tickets, users};
 use crate::clock::UnixMillis;
 use crate::identity::PlatformCode::{self, Number};
 use crate::identity::{
@@ -27,6 +28,7 @@ use crate::secret::Secret;
 use crate::session::ProviderKind;
 
 const TOKEN: &str = "/cgi-bin/component/api_component_token";
+const START_TICKETS: &str = "/cgi-bin/component/api_start_push_ticket";
 const QUERY_AUTH: &str = "/cgi-bin/component/api_query_auth";
 const AUTHORIZER_TOKEN: &str = "/cgi-bin/component/api_authorizer_token";
 const AUTHORIZER_INFO: &str = "/cgi-bin/component/api_get_authorizer_info";
@@ -70,11 +72,27 @@ pub(crate) static COMPONENT: Platform = Platform {
     users: Some(&users::APIS),
     app_token: None,
     push_source: mini_program::MINI_PROGRAM.push_source,
-    tickets: None,
-    server_api: None,
+    tickets: Some(&tickets::TICKETS),
+    server_api: Some(&SERVER_API),
     component: Some(ComponentApis {
         no_ticket: "WeChat has pushed no component_verify_ticket in the last 12 hours. It pushes one every ten minutes to the URL for authorisation events (授权事件接收URL) on open.weixin.qq.com: 管理中心 → 第三方平台 → 详情; compare that URL, the token and the key there with apps.{app}.push",
         ticket_refusals: &[Number(61005), Number(61006)],
+        start_tickets: ComponentCallApi {
+            path: START_TICKETS,
+            request: |app, _| {
+                Call::post_json(
+                    START_TICKETS,
+                    json!({
+                        "component_appid": &*app.appid,
+                        "component_secret": app.secret.expose(),
+                    }),
+                )
+            },
+            read: |body| {
+                let status: Status = serde_json::from_slice(body)?;
+                Ok(parsed(status, None, Ok(())))
+            },
+        },
         token: ComponentCallApi {
             path: TOKEN,
             request: |app, call| {

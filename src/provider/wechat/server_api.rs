@@ -36,6 +36,7 @@ pub(crate) static SERVER_API: ServerApi = ServerApi {
     refused_token: &[40001, 40014, 42001],
     refusal: |refusal| match refusal {
         ServerRefusal::NotAllowed => (48001, "api unauthorized"),
+        ServerRefusal::NotAuthorized => (61003, "component is not authorized by this account"),
         ServerRefusal::WrongSecret => (40125, "invalid appsecret"),
         ServerRefusal::TokenExpired => (42001, "access_token expired"),
         ServerRefusal::TooOften => (45011, "api minute-quota reach limit"),

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::wire::{self, WechatError};
+use crate::sandbox::authorizations;
 use crate::sandbox::components::Tokens;
 use crate::sandbox::platform::{Login, Platform};
 
@@ -15,6 +16,7 @@ use crate::sandbox::platform::{Login, Platform};
 struct Asked {
     component_appid: String,
     component_appsecret: String,
+    component_secret: String,
     component_verify_ticket: String,
     authorization_code: String,
     authorizer_appid: String,
@@ -56,6 +58,25 @@ fn grant_token(
         "component_access_token": granted.access_token,
         "expires_in": granted.expires_in,
     }))
+}
+
+/// Has a ticket pushed, once the answer has gone.
+pub(super) async fn start_tickets(
+    request: HttpRequest,
+    body: web::Bytes,
+    platform: web::Data<Platform>,
+) -> HttpResponse {
+    let started = asked(&request, &body).and_then(|asked| {
+        platform
+            .check_app(&asked.component_appid, &asked.component_secret)
+            .map_err(wire::of_component)?;
+        let platform = platform.clone();
+        actix_web::rt::spawn(async move {
+            authorizations::push_ticket(&platform, &asked.component_appid).await;
+        });
+        Ok(json!({ "errcode": 0, "errmsg": "ok" }))
+    });
+    wire::answer(&platform, &started)
 }
 
 pub(super) async fn query_auth(

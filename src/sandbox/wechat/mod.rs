@@ -30,6 +30,12 @@ pub(super) const ENDPOINTS: &[Endpoint] = &[
     ),
     Endpoint::api(
         "POST",
+        "/cgi-bin/component/api_start_push_ticket",
+        "api_start_push_ticket",
+        || web::to(component::start_tickets),
+    ),
+    Endpoint::api(
+        "POST",
         "/cgi-bin/component/api_query_auth",
         "api_query_auth",
         || web::to(component::query_auth),

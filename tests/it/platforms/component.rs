@@ -273,7 +273,7 @@ async fn an_authorization_gives_both_tokens_and_its_end_takes_them() {
     end.await.unwrap();
     assert_eq!(process.refresh_token().await, None);
     let stranger = scene.process();
-    let Err(AppTokenError::Misconfigured { reason, .. }) = stranger.token(&stranger.of).await
+    let Err(AppTokenError::NotAuthorized { reason, .. }) = stranger.token(&stranger.of).await
     else {
         panic!()
     };
@@ -339,7 +339,7 @@ async fn after_a_restore_from_an_old_dump_nobody_has_to_authorise_again() {
     scene.restore(&dump);
     scene.wechat.platform.withdraw(COMPONENT, APPID);
     let fifth = scene.process();
-    let Err(AppTokenError::Misconfigured { reason, .. }) = fifth.token(&fifth.of).await else {
+    let Err(AppTokenError::NotAuthorized { reason, .. }) = fifth.token(&fifth.of).await else {
         panic!()
     };
     assert!(reason.contains("61003"), "{reason}");

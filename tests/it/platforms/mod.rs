@@ -4,6 +4,7 @@
 mod access_token_processes;
 mod access_tokens;
 mod component;
+mod component_open_data;
 mod component_processes;
 mod contract;
 mod echo;

@@ -1,6 +1,7 @@
 //! The platform's API for the team's own backends: who may call what, and what reaches the platform.
 
 mod attacks;
+pub(crate) mod authorizers;
 mod forwarding;
 mod listeners;
 mod own_endpoints;

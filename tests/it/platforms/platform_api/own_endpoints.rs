@@ -125,7 +125,7 @@ async fn data_is_signed_with_a_users_key_which_stays_inside() {
         signed.json(),
         json!({ "signature": hash::to_hex(&expected) })
     );
-    gateway.assert_logged("signed with a user's session_key");
+    gateway.assert_logged("signed with the session_key of a user");
     gateway.assert_not_logged(&openid);
     gateway.assert_not_logged(key.expose());
 

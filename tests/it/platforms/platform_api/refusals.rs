@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
+use hufu::clock::{Clock as _, SystemClock};
+use hufu::crypto::encoding;
+use hufu::crypto::hash::{self, KeyedHash};
 use hufu::sandbox::SandboxSettings;
+use hufu::secret::Secret;
 use serde_json::{Value, json};
 
 use super::{OTHER_SECRET, SECRET, calls, client, client_with, gateway, gateway_at, wechat};
@@ -64,6 +68,48 @@ async fn an_sdk_reads_numbers_that_it_does_not_repeat_a_call_for() {
         0,
         "nothing of it reached the platform"
     );
+}
+
+/// A token as the gateway makes it, which ends in so many seconds.
+fn token_that_ends_in(seconds: i64) -> String {
+    let ends = (SystemClock.unix_now().0 / 1000).saturating_add_signed(seconds);
+    let mut bytes = vec![1];
+    bytes.extend_from_slice(&ends.to_be_bytes());
+    bytes.push(6);
+    bytes.extend_from_slice(b"ordersshop");
+    let key = hash::hmac_sha256(SECRET.as_bytes(), b"hufu gateway token 1");
+    let mac = KeyedHash::new(&Secret::new(key)).of([bytes.as_slice()]);
+    bytes.extend_from_slice(&mac);
+    format!("hufu_at_{}", encoding::base64url(&bytes))
+}
+
+#[tokio::test]
+async fn a_token_is_good_for_its_two_hours_and_five_minutes_more() {
+    let gateway = gateway(&client(""));
+    let given = gateway.asked_for_token(APPID, SECRET).await.json();
+    assert_eq!(given["expires_in"], 7200);
+    let text = given["access_token"].as_str().unwrap();
+    let text = text.strip_prefix("hufu_at_").unwrap();
+    let bytes = encoding::from_base64url_of_any_length(text).unwrap();
+    let ends = u64::from_be_bytes(bytes[1..9].try_into().unwrap());
+    let left = ends - SystemClock.unix_now().0 / 1000;
+    assert!((7440..=7500).contains(&left), "{left}");
+
+    let path = "/wxa/msg_sec_check";
+    let good = with_token(&gateway, path, &token_that_ends_in(60)).await;
+    assert_eq!(good.json()["errcode"], 0, "{}", good.text());
+    let ended = with_token(&gateway, path, &token_that_ends_in(0)).await;
+    says(&ended, 42001, "gateway_token_expired");
+    // And one that ends between two calls.
+    let token = token_that_ends_in(2);
+    assert_eq!(
+        with_token(&gateway, path, &token).await.json()["errcode"],
+        0
+    );
+    until("the token's end", async || {
+        with_token(&gateway, path, &token).await.json()["errcode"] == 42001
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ use hufu::sandbox::SandboxSettings;
 use serde_json::{Value, json};
 use tokio::process::{Child, Command};
 
+use super::authorizers::{self, AUTHORIZER, STRANGER};
 use super::{OTHER_SECRET, SECRET, calls, client, gateway, gateway_at, wechat};
 use crate::helpers::programs::{node_with, program, python_with};
 use crate::helpers::{APPID, Gateway, until};
@@ -40,15 +41,19 @@ fn sdks() -> Vec<Sdk> {
 
 impl Sdk {
     fn start(&self, gateway: &Gateway, secret: &str, rounds: u32) -> Child {
+        self.start_for(gateway, APPID, secret, rounds)
+    }
+
+    fn start_for(&self, gateway: &Gateway, appid: &str, secret: &str, rounds: u32) -> Child {
         let modules =
             PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("target/test-tools/node/node_modules");
         Command::new(&self.program)
             .arg(&self.script)
             .args([
                 &gateway.api(""),
-                APPID,
+                appid,
                 secret,
-                &hufu::sandbox::openid(APPID, "alice"),
+                &hufu::sandbox::openid(appid, "alice"),
                 &rounds.to_string(),
             ])
             .env("NODE_PATH", modules)
@@ -122,6 +127,27 @@ async fn none_of_their_calls_fails_while_the_token_is_replaced() {
         "{made} for {expected}"
     );
     assert!((2..=3).contains(&fetches), "{fetches}");
+}
+
+/// As SDKs of the authorizer's own: its id, and the client's secret.
+#[tokio::test]
+async fn they_call_for_an_authorizer_as_for_any_app() {
+    let gateway = authorizers::gateway(SandboxSettings::default(), "\"open\"", "").await;
+    authorizers::user_of(&gateway, AUTHORIZER).await;
+    for sdk in sdks() {
+        let report = sdk
+            .report(sdk.start_for(&gateway, AUTHORIZER, SECRET, 2))
+            .await;
+        let found = (&report["failed"], &report["done"]);
+        assert_eq!(found, (&json!([]), &json!(6)), "{}", sdk.name);
+        let report = sdk
+            .report(sdk.start_for(&gateway, STRANGER, SECRET, 1))
+            .await;
+        assert_eq!(report["done"], 0, "{report}");
+        let said = report["failed"][0].as_str().unwrap();
+        assert!(said.contains("61003"), "{report}");
+    }
+    assert!(calls(&gateway, "api_get_authorizer_info") <= 1);
 }
 
 #[tokio::test]
