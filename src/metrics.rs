@@ -4,11 +4,13 @@
 mod exposition;
 mod labels;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::hash::Hash;
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Metric, Registry};
@@ -43,8 +45,10 @@ pub struct Metrics {
     pub connections_open: Gauge,
     pub websockets_open: Gauge,
     pub tls_handshakes: Family<Outcome, Counter>,
-    /// Until when the listener's certificates hold, in Unix seconds.
+    /// Until when the listeners' certificates hold, in Unix seconds.
     pub certificate_ends: Family<CertificateName, Gauge>,
+    /// The same, as each listener has said last.
+    certificates: Mutex<BTreeMap<&'static str, Vec<(String, u64)>>>,
     pub logins: Family<AppOutcome, Counter>,
     /// Also phone numbers and session_keys.
     pub open_data: Family<AppOperation, Counter>,
@@ -160,9 +164,10 @@ impl Metrics {
                 "tls_handshakes_total",
                 "TLS handshakes of clients by outcome",
             ),
+            certificates: Mutex::default(),
             certificate_ends: registrar.metric(
                 "tls_certificate_not_after_seconds",
-                "When the listener's certificates end, by the names in them",
+                "When the listeners' certificates end, by the names in them",
             ),
             logins: registrar.metric("logins_total", "Logins by app and outcome"),
             open_data: registrar.metric(
@@ -310,14 +315,23 @@ impl Metrics {
         self.platform_api_calls.get_or_create(call).inc();
     }
 
-    /// Shows until when each name has a certificate, in Unix seconds. Names that are not there any
-    /// more go.
-    pub fn certificates(&self, ends: impl IntoIterator<Item = (String, u64)>) {
+    /// Shows until when each name of a listener has a certificate, in Unix seconds. Names that are
+    /// not there any more go.
+    pub fn certificates(
+        &self,
+        listener: &'static str,
+        ends: impl IntoIterator<Item = (String, u64)>,
+    ) {
+        let mut all = self.certificates.lock();
+        all.insert(listener, ends.into_iter().collect());
         self.certificate_ends.clear();
-        for (name, end) in ends {
-            self.certificate_ends
-                .get_or_create(&CertificateName { name })
-                .set(i64::try_from(end).unwrap_or(i64::MAX));
+        for (listener, ends) in &*all {
+            for (name, end) in ends {
+                let name = name.clone();
+                self.certificate_ends
+                    .get_or_create(&CertificateName { listener, name })
+                    .set(i64::try_from(*end).unwrap_or(i64::MAX));
+            }
         }
     }
 

@@ -71,7 +71,7 @@ impl GatewayServers {
                 &settings.tls,
                 CertificateContext {
                     key: "server.tls",
-                    metrics: Some(self.process.metrics.clone()),
+                    metrics: self.process.metrics.clone(),
                     hosts: Box::new(move || hosts(&generations.borrow().content.routes)),
                 },
             )?
@@ -180,7 +180,7 @@ impl GatewayServers {
                 &process.settings.platform_api.tls,
                 CertificateContext {
                     key: "platform_api.tls",
-                    metrics: None,
+                    metrics: process.metrics.clone(),
                     hosts: Box::new(Vec::new),
                 },
             )?

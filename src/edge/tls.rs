@@ -68,7 +68,7 @@ pub struct CertificateContext {
     /// What the listener's key is called where it is configured.
     pub key: &'static str,
     /// Shows until when they hold.
-    pub metrics: Option<Arc<Metrics>>,
+    pub metrics: Arc<Metrics>,
     /// The hosts of the routes, as they are now.
     pub hosts: Box<dyn Fn() -> Vec<HostPattern> + Send + Sync>,
 }
@@ -217,9 +217,8 @@ impl Shown {
 
 impl CertificateContext {
     fn show(&self, tls: &Tls) {
-        if let Some(metrics) = &self.metrics {
-            metrics.certificates(tls.ends());
-        }
+        let listener = self.key.split('.').next().unwrap_or_default();
+        self.metrics.certificates(listener, tls.ends());
     }
 }
 

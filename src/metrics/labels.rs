@@ -128,9 +128,11 @@ pub struct UpstreamOutcome {
     pub outcome: &'static str,
 }
 
-/// A name in a certificate of the listener.
+/// A name in a certificate of a listener.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct CertificateName {
+    /// The listener's section in the configuration.
+    pub listener: &'static str,
     /// A host, or a wildcard.
     pub name: String,
 }

@@ -444,7 +444,7 @@ async fn a_gateway_says_it_and_shows_until_when_they_hold() {
     let ends = async |name: &str| {
         gateway
             .counted(&format!(
-                "hufu_tls_certificate_not_after_seconds{{name=\"{name}\"}}"
+                "hufu_tls_certificate_not_after_seconds{{listener=\"server\",name=\"{name}\"}}"
             ))
             .await
     };

@@ -30,6 +30,9 @@ async fn with_a_certificate_it_speaks_tls() {
     );
     let answer = Client::new(https).get(url).bearer_auth(SECRET).await;
     assert_eq!(answer.json()["errcode"], 0);
+    let metrics = gateway.admin_get("/metrics").await.text();
+    let ends = "hufu_tls_certificate_not_after_seconds{listener=\"platform_api\",name=\"";
+    assert!(metrics.contains(ends), "{metrics}");
 }
 
 #[tokio::test]
