@@ -28,4 +28,4 @@ pub use store::{
 pub use token::{SessionId, SessionToken, TokenError};
 pub use user::{ProviderKind, UserKey};
 pub use user_state::{Block, KeptPatch, PatchLife, UserState};
-pub use users::{Blocked, Users};
+pub use users::{Blocked, ClaimsChange, Users};

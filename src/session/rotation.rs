@@ -13,6 +13,9 @@ use crate::session::service::{IssuedSession, SessionService};
 use crate::session::store::{Rotated, Rotation, StoreError};
 use crate::session::token::SessionToken;
 
+/// How often a session may be changed between the look and the write of one rotation.
+const ATTEMPTS: u32 = 16;
+
 impl SessionService {
     /// The session of this token under a fresh one; `None`: unknown, expired or revoked.
     pub async fn rotate(&self, token: &SessionToken) -> Result<Option<IssuedSession>, StoreError> {
@@ -33,13 +36,40 @@ impl SessionService {
         &self,
         token: &SessionToken,
     ) -> Result<Option<(IssuedSession, &'static str)>, StoreError> {
-        let Some(loaded) = self.look_up(&token.id()).await? else {
-            return Ok(None);
-        };
-        if let Some(answer) = &loaded.rotated {
-            return self.repeated(token, answer).await;
+        for _ in 0..ATTEMPTS {
+            // Not from the near cache: what is read here is written again.
+            let read = self.store.load_stored(&token.id()).await;
+            let Some(loaded) = self.counted_lookup(&token.id(), read)? else {
+                return Ok(None);
+            };
+            if let Some(answer) = &loaded.rotated {
+                return self.repeated(token, answer).await;
+            }
+            let fresh = SessionToken::issue(&self.keys, loaded.id.tag);
+            match self.move_to(token, &fresh, &loaded).await? {
+                Rotated::Done { expires_in } => {
+                    let loaded = LoadedSession {
+                        expires_in,
+                        ..loaded
+                    };
+                    return Ok(Some((issued(fresh, &loaded), "rotated")));
+                }
+                Rotated::Before { answer } => return self.repeated(token, &answer).await,
+                Rotated::Gone => return Ok(None),
+                Rotated::Changed => {}
+            }
         }
-        let fresh = SessionToken::issue(&self.keys, loaded.id.tag);
+        Err(StoreError::new(
+            "too many changes of a session while it was rotated",
+        ))
+    }
+
+    async fn move_to(
+        &self,
+        token: &SessionToken,
+        fresh: &SessionToken,
+        loaded: &LoadedSession,
+    ) -> Result<Rotated, StoreError> {
         let answer = self
             .answer_box(token)
             .seal(Secret::new(fresh.expose()).expose().as_bytes());
@@ -47,24 +77,12 @@ impl SessionService {
             from: loaded.id,
             to: fresh.id(),
             session: &loaded.session,
+            read: loaded.stamp,
             idle: self.rules.lifetime.idle,
             until: loaded.now.plus(self.rules.rotate_grace),
             answer: &answer,
         };
-        match self.store.rotate(rotation).await? {
-            Rotated::Done { expires_in } => Ok(Some((
-                issued(
-                    fresh,
-                    &LoadedSession {
-                        expires_in,
-                        ..loaded
-                    },
-                ),
-                "rotated",
-            ))),
-            Rotated::Before { answer } => self.repeated(token, &answer).await,
-            Rotated::Gone => Ok(None),
-        }
+        self.store.rotate(rotation).await
     }
 
     /// The answer that the rotation gave, if its session still lives.

@@ -276,6 +276,15 @@ impl SessionService {
             Some(known) => Ok(known),
             None => self.store.load(id).await,
         };
+        self.counted_lookup(id, lookup)
+    }
+
+    /// What a lookup has found; every one is counted here.
+    pub(super) fn counted_lookup(
+        &self,
+        id: &SessionId,
+        lookup: Result<Lookup, StoreError>,
+    ) -> Result<Option<LoadedSession>, StoreError> {
         match lookup {
             Ok(Lookup::Found(loaded)) => {
                 self.found.inc();

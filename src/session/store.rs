@@ -6,7 +6,7 @@ use async_trait::async_trait;
 
 use crate::clock::UnixMillis;
 use crate::limit::{Level, Limit};
-use crate::session::model::{LoadedSession, Session, SessionKey};
+use crate::session::model::{LoadedSession, RecordStamp, Session, SessionKey};
 use crate::session::token::SessionId;
 use crate::session::user::UserKey;
 use crate::session::user_state::{Block, PatchLife, UserState};
@@ -124,6 +124,8 @@ pub struct Rotation<'a> {
     pub to: SessionId,
     /// The session, which stays as it is.
     pub session: &'a Session,
+    /// The record that it was read from.
+    pub read: RecordStamp,
     /// The idle timeout, which begins anew.
     pub idle: Duration,
     /// Until when the old token still opens the session, by the store's clock.
@@ -148,6 +150,9 @@ pub enum Rotated {
     },
     /// The session has ended; nothing was written and nothing came back to life.
     Gone,
+    /// The record is another one than the one that was read, since the session was changed; nothing
+    /// was written.
+    Changed,
 }
 
 /// How many sessions a store holds, as far as that can be known without looking at each.
@@ -182,6 +187,11 @@ pub trait SessionStore: Send + Sync {
     /// is now; what was found in this way hangs on two keys, so whoever keeps copies must not keep
     /// this one.
     async fn load(&self, id: &SessionId) -> Result<Lookup, StoreError>;
+
+    /// The same, from the store itself: for whoever writes what was read.
+    async fn load_stored(&self, id: &SessionId) -> Result<Lookup, StoreError> {
+        self.load(id).await
+    }
 
     /// Moves the session's expiry to now + `idle`, at most `absolute_deadline`. `Stale`: it has
     /// moved to another token, and lives under that one.

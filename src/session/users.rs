@@ -3,9 +3,11 @@
 use async_trait::async_trait;
 
 use crate::clock::UnixMillis;
+use crate::session::claims::{Claims, ClaimsError, ClaimsPatch};
 use crate::session::store::StoreError;
+use crate::session::token::SessionId;
 use crate::session::user::UserKey;
-use crate::session::user_state::Block;
+use crate::session::user_state::{Block, PatchLife};
 
 /// Changes what is kept of users. `SessionStore::create` obeys it.
 #[async_trait]
@@ -19,6 +21,16 @@ pub trait Users: Send + Sync {
         reason: &str,
     ) -> Result<Blocked, StoreError>;
 
+    /// Changes the claims of all sessions of the user, as one, and keeps the change for logins. What
+    /// a lookup finds afterwards has it, on every gateway that learns of revocations; so has what a
+    /// rotation makes.
+    async fn change_claims(
+        &self,
+        user: &UserKey,
+        patch: &ClaimsPatch,
+        life: PatchLife,
+    ) -> Result<ClaimsChange, StoreError>;
+
     /// Lets the user sign in again; the block that there was.
     async fn unblock(&self, user: &UserKey) -> Result<Option<Block>, StoreError>;
 }
@@ -31,4 +43,21 @@ pub enum Blocked {
     Done { block: Block, ended: u64 },
     /// Its end is past already; nothing was written.
     Over,
+}
+
+/// What came of a change of claims.
+#[must_use]
+#[derive(Debug, Clone, PartialEq)]
+pub enum ClaimsChange {
+    /// All have it.
+    Done {
+        /// How many sessions the user has.
+        sessions: u64,
+        /// The claims of the newest of them, or those that a login would get if it brought none.
+        claims: Claims,
+    },
+    /// A session has more or longer claims than there may be, or the change has; nothing was written.
+    Unfit(ClaimsError),
+    /// This session's record cannot be read, and why; nothing was written.
+    Unreadable(SessionId, &'static str),
 }

@@ -83,6 +83,10 @@ impl Entries {
         self.by_key.get(key).map(|entry| &entry.value)
     }
 
+    pub(super) fn expiry(&self, key: &str) -> Option<UnixMillis> {
+        self.by_key.get(key).map(|entry| entry.expiry)
+    }
+
     /// How long the entry is still there.
     pub(super) fn left(&self, key: &str, now: UnixMillis) -> Duration {
         let entry = self.by_key.get(key);

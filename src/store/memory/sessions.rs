@@ -13,7 +13,7 @@ use crate::session::{
     LoadedSession, Lookup, NewSession, Rotated, Rotation, SessionCount, SessionId, SessionStore,
     StoreError, UserKey, UserState, Written,
 };
-use crate::store::sealed::Stored;
+use crate::store::sealed::{Stored, stamp_of};
 use crate::store::successor::{Successor, too_often};
 use crate::store::user_state::obeying;
 
@@ -147,7 +147,11 @@ impl SessionStore for MemoryStore {
                         _ => Rotated::Gone,
                     });
                 }
-                Some(_) if expiry > now => {}
+                Some(stored) if expiry > now => {
+                    if stamp_of(stored) != rotation.read {
+                        return Ok(Rotated::Changed);
+                    }
+                }
                 _ => return Ok(Rotated::Gone),
             }
             let record = self.sealer.seal_session(&new, session);

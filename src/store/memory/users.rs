@@ -5,7 +5,11 @@ use async_trait::async_trait;
 use super::entries::{Entries, StoredValue};
 use super::store::MemoryStore;
 use crate::clock::UnixMillis;
-use crate::session::{Block, Blocked, StoreError, UserKey, UserState, Users};
+use crate::session::{
+    Block, Blocked, ClaimsChange, ClaimsPatch, PatchLife, SessionId, StoreError, UserKey,
+    UserState, Users,
+};
+use crate::store::user_state::{ChangedRecords, patched};
 
 impl MemoryStore {
     /// What is kept of the user and still in force. Nobody signs in on a state that cannot be read:
@@ -64,6 +68,41 @@ impl Users for MemoryStore {
             };
             self.keep_state(entries, user, &state, now);
             Ok(Blocked::Done { block, ended })
+        })
+    }
+
+    async fn change_claims(
+        &self,
+        user: &UserKey,
+        patch: &ClaimsPatch,
+        life: PatchLife,
+    ) -> Result<ClaimsChange, StoreError> {
+        self.run("change_claims", |entries, now| {
+            let before = self.state_of(entries, user, now)?;
+            let state = match patched(before, patch, now, life) {
+                Ok(state) => state,
+                Err(error) => return Ok(ClaimsChange::Unfit(error)),
+            };
+            let tag = self.keys.tag(user);
+            let mut records = ChangedRecords::new(patch);
+            for hash in entries.index(&self.keys.user(tag, user)).sessions.keys() {
+                let key = self.keys.session_of(tag, hash);
+                let stored = entries.bytes(&key).unwrap_or_default();
+                let id = SessionId { tag, hash: *hash };
+                if let Some(failed) = records.add(&self.sealer, &key, id, user, stored) {
+                    return Ok(failed);
+                }
+            }
+            for record in records.records.iter_mut() {
+                let changed = std::mem::take(&mut record.changed);
+                if !changed.is_empty()
+                    && let Some(expiry) = entries.expiry(&record.key)
+                {
+                    entries.put(record.key.clone(), expiry, StoredValue::Bytes(changed));
+                }
+            }
+            self.keep_state(entries, user, &state, now);
+            Ok(records.done(&state))
         })
     }
 

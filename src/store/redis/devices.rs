@@ -8,7 +8,7 @@ use crate::redis_client::Request;
 use crate::session::{LoadedSession, Lookup, SessionCount, SessionId, StoreError, UserKey};
 
 /// Sessions whose records are read at once: an answer of some ten kilobytes.
-const AT_ONCE: usize = 100;
+pub(super) const AT_ONCE: usize = 100;
 
 impl RedisStore {
     pub(super) async fn sessions_of(
@@ -23,7 +23,7 @@ impl RedisStore {
     }
 
     /// The names in the user's index, also of sessions that have just expired.
-    async fn index_of(&self, user: &UserKey) -> Result<Vec<SessionId>, StoreError> {
+    pub(super) async fn index_of(&self, user: &UserKey) -> Result<Vec<SessionId>, StoreError> {
         let tag = self.keys.tag(user);
         let mut command = cmd("HGETALL");
         command.arg(self.keys.user(tag, user));

@@ -83,7 +83,7 @@ impl RedisStore {
         self.read_tracked(id, None).await
     }
 
-    async fn read_counted(
+    pub(super) async fn read_counted(
         &self,
         id: &SessionId,
         reading: Option<&JoinedRead<'_>>,

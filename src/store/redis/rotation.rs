@@ -17,6 +17,7 @@ impl RedisStore {
             from,
             to,
             session,
+            read,
             idle,
             until,
             answer,
@@ -42,7 +43,8 @@ impl RedisStore {
             .arg(until.0)
             .arg(session.absolute_deadline.0)
             .arg(millis(*idle))
-            .arg(session.created.0);
+            .arg(session.created.0)
+            .arg(&read.0);
         // The end of the old token is a revocation.
         let (state, lives, stored): (u8, u64, Vec<u8>) = self
             .revocations
@@ -53,6 +55,7 @@ impl RedisStore {
             1 => Rotated::Done {
                 expires_in: Duration::from_millis(lives),
             },
+            3 => Rotated::Changed,
             _ => match self.sealer.open_stored(&old, &stored) {
                 Ok(Stored::Successor(before)) => Rotated::Before {
                     answer: before.answer,

@@ -168,6 +168,10 @@ impl SessionStore for RedisStore {
         self.find_session(id).await
     }
 
+    async fn load_stored(&self, id: &SessionId) -> Result<Lookup, StoreError> {
+        self.read_counted(id, None).await
+    }
+
     async fn renew(
         &self,
         id: &SessionId,

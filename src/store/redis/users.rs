@@ -6,13 +6,16 @@ use super::lookup::ReadAnswer;
 use super::sessions::{ROUNDS, RedisStore, session_ids};
 use crate::clock::UnixMillis;
 use crate::redis_client::Request;
-use crate::session::{Block, Blocked, SessionId, StoreError, UserKey, UserState, Users};
+use crate::session::{
+    Block, Blocked, ClaimsChange, ClaimsPatch, PatchLife, SessionId, StoreError, UserKey,
+    UserState, Users,
+};
 
 /// A user's state as it was read.
 pub(super) struct ReadState {
     /// What is stored; empty: nothing.
-    stored: Vec<u8>,
-    now: UnixMillis,
+    pub(super) stored: Vec<u8>,
+    pub(super) now: UnixMillis,
 }
 
 /// Whether it is done, how many ended, the names of others, another state.
@@ -35,7 +38,7 @@ impl RedisStore {
         opened.map_err(|why| why.of_state(&self.keys, user))
     }
 
-    async fn read_state(&self, user: &UserKey) -> Result<ReadState, StoreError> {
+    pub(super) async fn read_state(&self, user: &UserKey) -> Result<ReadState, StoreError> {
         let key = self.keys.state(self.keys.tag(user), user);
         let read = Request::Read {
             key: &key,
@@ -136,6 +139,19 @@ impl Users for RedisStore {
         let (blocked, names) = self.meter.watch("block", block).await?;
         self.announce_revocation(&names).await;
         Ok(blocked)
+    }
+
+    async fn change_claims(
+        &self,
+        user: &UserKey,
+        patch: &ClaimsPatch,
+        life: PatchLife,
+    ) -> Result<ClaimsChange, StoreError> {
+        let change = self.in_time(self.change_claims_of(user, patch, life));
+        let (changed, names) = self.meter.watch("change_claims", change).await?;
+        // It reaches the near caches as the end of the sessions would: they read them again.
+        self.announce_revocation(&names).await;
+        Ok(changed)
     }
 
     async fn unblock(&self, user: &UserKey) -> Result<Option<Block>, StoreError> {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hufu::metrics::Metrics;
-use hufu::session::{Lookup, SessionId, SessionStore};
+use hufu::session::{Lookup, SessionId, SessionStore, Users};
 use hufu::store::near_cache::NearCacheSettings;
 use hufu::store::{InvalidationChoice, InvalidationMode, StoreHandle, StoreSettings, StoreUrl};
 
@@ -26,6 +26,7 @@ pub(crate) const CACHE: NearCacheSettings = NearCacheSettings {
 pub(crate) struct Two {
     pub(crate) near: Arc<dyn SessionStore>,
     pub(crate) other: Arc<dyn SessionStore>,
+    pub(crate) other_users: Arc<dyn Users>,
     pub(crate) handle: StoreHandle,
     pub(crate) maker: Harness,
 }
@@ -56,9 +57,11 @@ impl Two {
             .unwrap()
         };
         let handle = open();
+        let other = open().worker();
         Self {
             near: handle.worker().sessions,
-            other: open().worker().sessions,
+            other: other.sessions,
+            other_users: other.users,
             handle,
             maker,
         }

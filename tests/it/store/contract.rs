@@ -25,6 +25,7 @@ macro_rules! suite {
 }
 
 mod caps;
+mod claims;
 mod component;
 mod devices;
 mod lifetimes;
@@ -84,9 +85,10 @@ suite![
 ];
 
 /// The suites, one for each trait.
-const SUITES: [&[(&str, Case)]; 7] = [
+const SUITES: [&[(&str, Case)]; 8] = [
     SUITE,
     users::SUITE,
+    claims::SUITE,
     login_codes::SUITE,
     limits::SUITE,
     platform_tokens::SUITE,

@@ -11,6 +11,7 @@ mod outage;
 mod process_store;
 mod push_faults;
 mod push_modes;
+mod races;
 mod redis;
 pub(crate) mod redis_conf;
 mod redis_socket;

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use hufu::clock::monotonic_now;
-use hufu::session::{Lookup, NewSession, Rotated, Rotation, SessionId, Written};
+use hufu::session::{
+    Blocked, ClaimsChange, ClaimsPatch, Lookup, NewSession, PatchLife, Rotated, Rotation,
+    SessionId, Written,
+};
 use hufu::store::near_cache::NearCacheSettings;
 use hufu::store::{InvalidationChoice, InvalidationMode};
 
@@ -200,6 +203,7 @@ async fn every_kind_of_revocation_is_told() {
         from: rotated,
         to,
         session: &loaded.session,
+        read: loaded.stamp,
         idle: HOUR,
         until: loaded.now,
         answer: b"",
@@ -226,6 +230,26 @@ async fn every_kind_of_revocation_is_told() {
     };
     assert_eq!(made(two.other.create(new).await.unwrap()).evicted, [oldest]);
     ended(&oldest, "an eviction over the cap").await;
+
+    let changed = kept().await;
+    let patch: ClaimsPatch = serde_json::from_str(r#"{"role":"staff"}"#).unwrap();
+    let other = two
+        .other_users
+        .change_claims(&owner, &patch, PatchLife::Lasting);
+    assert!(matches!(
+        other.await.unwrap(),
+        ClaimsChange::Done { sessions: 2, .. }
+    ));
+    let since = monotonic_now();
+    until("a change of claims", async || {
+        let lookup = two.near.load(&changed).await.unwrap();
+        matches!(lookup, Lookup::Found(loaded) if loaded.session.claims.get("role").is_some())
+    })
+    .await;
+    assert!(since.elapsed() < CACHE.max_stale / 2);
+    let blocked = two.other_users.block(&owner, None, "").await.unwrap();
+    assert!(matches!(blocked, Blocked::Done { ended: 2, .. }));
+    ended(&changed, "a block").await;
 }
 
 #[tokio::test]

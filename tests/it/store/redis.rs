@@ -6,7 +6,9 @@ use hufu::clock::monotonic_now;
 use hufu::identity::Reservation;
 use hufu::secret::Secret;
 use hufu::session::store::Settlement;
-use hufu::session::{Claims, NewSession, SessionId, StoreError, Written};
+use hufu::session::{
+    Blocked, Claims, ClaimsPatch, Lookup, NewSession, PatchLife, SessionId, StoreError, Written,
+};
 use hufu::store::{RedisTls, StoreUrl};
 
 use crate::helpers::{
@@ -228,6 +230,27 @@ async fn a_full_redis_takes_no_login_and_keeps_those_who_are_signed_in() {
     );
     assert_eq!(h.remove(&ended, &session.user).await, Written::Done);
     assert!(h.session_keys(&session.user).await.is_empty());
+    let patch: ClaimsPatch = serde_json::from_str(r#"{"role":"staff"}"#).unwrap();
+    let change = h
+        .users()
+        .change_claims(&session.user, &patch, PatchLife::Lasting);
+    let error = change.await.unwrap_err();
+    assert!(error.reason.contains("OOM"), "{error}");
+    let Lookup::Found(unchanged) = h.load(&kept).await else {
+        panic!("it lives")
+    };
+    assert_eq!(unchanged.session.claims, session.claims);
+    // What is urgent works, also for somebody who is not here.
+    for (user, sessions) in [(session.user.clone(), 1), (user("o2"), 0)] {
+        let blocked = h.users().block(&user, None, "fraud").await.unwrap();
+        assert!(
+            matches!(blocked, Blocked::Done { ended, .. } if ended == sessions),
+            "{blocked:?}"
+        );
+        assert!(h.store().user_state(&user).await.unwrap().blocked.is_some());
+        assert!(h.users().unblock(&user).await.unwrap().is_some());
+    }
+    assert!(!h.alive(&kept).await);
 
     redis::cmd("CONFIG")
         .arg("SET")

@@ -88,10 +88,14 @@ async fn a_revocation_waits_for_replicas_and_holds_up_nobody_else() {
         "an eviction ends a session too"
     );
     let to = fresh();
+    let Lookup::Found(loaded) = store.load(&newest).await.unwrap() else {
+        panic!("it lives")
+    };
     let rotation = Rotation {
         from: newest,
         to,
         session: &session,
+        read: loaded.stamp,
         idle: HOUR,
         until: session.created,
         answer: b"",

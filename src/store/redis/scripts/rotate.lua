@@ -2,9 +2,10 @@
 --
 -- KEYS: the user's hash, the old record, the new record
 -- ARGV: the old name, the new name, the sealed new record, the sealed successor, when the successor ends, absolute deadline,
---       idle timeout, created
+--       idle timeout, created, what the old record began with when it was read
 -- Answers { 1, milliseconds to live, '' }: moved;
 --         { 2, 0, successor }: nothing written, somebody else was first;
+--         { 3, 0, '' }: nothing written, the old record is another one than the one that was read: read it again;
 --         { 0, 0, '' }: nothing written, there is no such session, and it has not come back by this.
 local user, old, new = KEYS[1], KEYS[2], KEYS[3]
 local ends, deadline, idle = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
@@ -23,6 +24,11 @@ if is_successor(stored) then
 end
 if not stored or expiry <= now then
   return { 0, 0, '' }
+end
+
+-- The new record is made of what was read: it must not bring back what was changed since.
+if string.sub(stored, 1, 15) ~= ARGV[9] then
+  return { 3, 0, '' }
 end
 
 -- Fails where something else stands in the index's place, before a session is written that no index names.

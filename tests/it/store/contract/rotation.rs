@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use hufu::clock::UnixMillis;
 use hufu::session::{
-    LoadedSession, Lookup, NewSession, Rotated, Rotation, Session, SessionId, Written,
+    LoadedSession, Lookup, NewSession, RecordStamp, Rotated, Rotation, Session, SessionId, Written,
 };
 
 use super::caps::capped;
@@ -38,10 +38,15 @@ async fn rotate(
     grace: Duration,
 ) -> (SessionId, Rotated) {
     let (to, now) = (h.fresh_id(&session.user), h.now().await);
+    let read = match h.load(&from).await {
+        Lookup::Found(loaded) => loaded.stamp,
+        _ => RecordStamp([0; 15]),
+    };
     let rotation = Rotation {
         from,
         to,
         session,
+        read,
         idle: HOUR,
         until: now.plus(grace),
         answer: &to.hash,

@@ -1,0 +1,96 @@
+//! Changing the claims of all sessions of a user.
+
+use futures_util::future::try_join_all;
+
+use super::devices::AT_ONCE;
+use super::lookup::ReadAnswer;
+use super::sessions::{ROUNDS, RedisStore};
+use crate::clock::UnixMillis;
+use crate::redis_client::{Invocation, Request};
+use crate::session::{
+    ClaimsChange, ClaimsPatch, PatchLife, SessionId, StoreError, UserKey, UserState,
+};
+use crate::store::user_state::{ChangedRecords, patched};
+
+impl RedisStore {
+    /// Reads the user's state and sessions, and writes them changed if nothing has happened to any of
+    /// them meanwhile; otherwise once more. Returns also the names of the sessions that may have
+    /// changed.
+    pub(super) async fn change_claims_of(
+        &self,
+        user: &UserKey,
+        patch: &ClaimsPatch,
+        life: PatchLife,
+    ) -> Result<(ClaimsChange, Vec<SessionId>), StoreError> {
+        for _ in 0..ROUNDS {
+            let (read, ids) = tokio::try_join!(self.read_state(user), self.index_of(user))?;
+            let before = self.opened_state(user, &read.stored)?.at(read.now);
+            // Whatever takes longer than this call may take is refused by the script.
+            let at = read.now.plus(self.connector.operation_timeout());
+            let state = match patched(before, patch, at, life) {
+                Ok(state) => state,
+                Err(error) => return Ok((ClaimsChange::Unfit(error), Vec::new())),
+            };
+            let mut records = ChangedRecords::new(patch);
+            for some in ids.chunks(AT_ONCE) {
+                for (id, stored) in some.iter().zip(self.read_stored(some).await?) {
+                    let key = self.keys.session(id);
+                    let stored = stored.unwrap_or_default();
+                    if let Some(failed) = records.add(&self.sealer, &key, *id, user, &stored) {
+                        return Ok((failed, Vec::new()));
+                    }
+                }
+            }
+            let script = self.update_script(user, &read.stored, &state, at, &records);
+            let done = self
+                .revocations
+                .run(&self.connector, &script, |done: &bool| *done)
+                .await?;
+            if done {
+                return Ok((records.done(&state), ids));
+            }
+        }
+        Err(StoreError::new(
+            "too many changes of one user at the same time",
+        ))
+    }
+
+    fn update_script(
+        &self,
+        user: &UserKey,
+        stored: &[u8],
+        state: &UserState,
+        at: UnixMillis,
+        records: &ChangedRecords<'_>,
+    ) -> Invocation<'_> {
+        let tag = self.keys.tag(user);
+        let mut script = self.scripts.update_all.key(self.keys.user(tag, user));
+        script
+            .key(self.keys.state(tag, user))
+            .arg(stored)
+            .arg(self.sealer.seal_state(user, state))
+            .arg(state.expiry(at).0)
+            .arg(at.0);
+        for record in &records.records {
+            script
+                .key(&record.key)
+                .arg(&record.id.hash)
+                .arg(&record.stamp)
+                .arg(&record.changed);
+        }
+        script
+    }
+
+    async fn read_stored(&self, ids: &[SessionId]) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
+        let reads = ids.iter().map(|id| async move {
+            let key = self.keys.session(id);
+            let read = Request::Read {
+                key: &key,
+                reading: None,
+            };
+            let answer: ReadAnswer = self.connector.call(&read).await?;
+            Ok::<_, StoreError>(answer.stored)
+        });
+        try_join_all(reads).await
+    }
+}
