@@ -42,6 +42,8 @@ pub struct Metrics {
     pub request_seconds: Times<RouteLabel>,
     pub requests_in_flight: Gauge,
     pub refused_requests: Family<Code, Counter>,
+    /// Of sessions that do not have what a route requires.
+    pub forbidden_requests: Family<RouteLabel, Counter>,
     pub connections_open: Gauge,
     pub websockets_open: Gauge,
     pub tls_handshakes: Family<Outcome, Counter>,
@@ -154,6 +156,10 @@ impl Metrics {
             refused_requests: registrar.metric(
                 "refused_requests_total",
                 "Requests that the parser refused, by error code",
+            ),
+            forbidden_requests: registrar.metric(
+                "forbidden_requests_total",
+                "Requests and streams that a route's require refused or ended, by route",
             ),
             connections_open: registrar.metric(
                 "connections_open",
@@ -301,6 +307,15 @@ impl Metrics {
     /// Counts a request that the parser has refused.
     pub fn refused_request(&self, code: &'static str) {
         self.refused_requests.get_or_create(&Code { code }).inc();
+    }
+
+    /// Counts a request whose session does not have what the route requires.
+    pub fn forbidden_request(&self, route: &str) {
+        self.forbidden_requests
+            .get_or_create(&RouteLabel {
+                route: route.to_owned(),
+            })
+            .inc();
     }
 
     /// Counts a TLS handshake of a client.

@@ -141,7 +141,10 @@ pub(super) fn written(value: &DeValue<'_>) -> toml::Value {
             .into(),
         DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix())
             .map_or_else(|_| number.as_str().into(), Into::into),
-        DeValue::Float(number) => number.as_str().into(),
+        DeValue::Float(number) => number
+            .as_str()
+            .parse::<f64>()
+            .map_or_else(|_| number.as_str().into(), Into::into),
         DeValue::Datetime(date) => date.to_string().into(),
     }
 }

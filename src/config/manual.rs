@@ -39,7 +39,10 @@ fn walk(table: &toml::Table, path: &str, paths: &mut Vec<String>) {
         match value {
             // One key, whose table has the operator's names in it.
             toml::Value::Table(_)
-                if matches!(key, "request_headers" | "response_headers" | "claims") =>
+                if matches!(
+                    key,
+                    "request_headers" | "response_headers" | "claims" | "require"
+                ) =>
             {
                 paths.push(format!("{path}{key}"));
             }

@@ -31,6 +31,7 @@ mod platforms;
 mod problem;
 mod push;
 mod reader;
+mod require;
 mod route_overlap;
 mod routes;
 pub mod schema;

@@ -14,38 +14,44 @@ pub(super) fn check(root: &Section<'_>, table: &RouteTable, lines: &[Option<usiz
     warn_of_readings(root, table.routes(), line);
 }
 
-/// Warns of every protected route that a weaker one opens, once, where the weaker one stands.
+/// Warns of every protected route that others open to those whom it would refuse, once for each rule
+/// that they have, where the first one stands.
 fn warn(root: &Section<'_>, table: &RouteTable, line: impl Fn(usize) -> Option<usize>) {
     let routes = table.routes();
     for (index, protected) in routes.iter().enumerate() {
-        if let Some((by, path)) = routes
-            .iter()
-            .enumerate()
-            .find_map(|(by, other)| Some((by, way_in(table, protected, other)?)))
-        {
-            let other = &routes[by];
+        let mut warned: Vec<&AccessRule> = Vec::new();
+        for (by, other) in routes.iter().enumerate() {
+            let Some(path) = way_in(table, protected, other) else {
+                continue;
+            };
+            if warned.contains(&&other.access) {
+                continue;
+            }
+            warned.push(&other.access);
             let backend = &protected.upstream.name;
             let what = format!(
                 "{}{}{path} reaches {backend}'s {}, which routes[{index}] protects with auth = {}{}",
                 manner(protected, other),
                 other.hosts,
                 protected.rewrite.apply(&protected.path),
-                word(protected),
+                protected.access,
                 if protected.hosts == HostPattern::Any {
                     String::new()
                 } else {
                     format!(" for {}", protected.hosts)
                 },
             );
-            let hint =
-                format!("give both the same auth, unless {backend} tells such requests apart");
+            let hint = format!(
+                "give both {}, unless {backend} tells such requests apart",
+                same_rule(protected, other)
+            );
             root.warn_at(line(by), &format!("routes[{by}]"), &what, &hint);
         }
     }
 }
 
-/// Refuses routes with `raw_path` under which another asks for more, by whatever reading of its
-/// path, for whatever host or method.
+/// Refuses routes with `raw_path` under which another asks for what they do not ask for, by whatever
+/// reading of its path, for whatever host or method.
 fn refuse_raw(root: &Section<'_>, routes: &[Route], line: impl Fn(usize) -> Option<usize>) {
     for (index, raw) in routes
         .iter()
@@ -64,13 +70,16 @@ fn refuse_raw(root: &Section<'_>, routes: &[Route], line: impl Fn(usize) -> Opti
         let what = format!(
             "is true, and below it routes[{other}] ({}) has auth = {}: a backend that reads \"%2F\" or \"//\" in another way would serve what that protects",
             stricter.name(),
-            word(stricter),
+            stricter.access,
         );
         root.fault(
             line(index),
             &format!("routes[{index}].raw_path"),
             &what,
-            "give both the same auth, or this one a path of its own",
+            &format!(
+                "give both {}, or this one a path of its own",
+                same_rule(raw, stricter)
+            ),
         );
     }
 }
@@ -91,7 +100,7 @@ fn warn_of_readings(root: &Section<'_>, routes: &[Route], line: impl Fn(usize) -
             format!(
                 "{backend}'s {}, which routes[{index}] protects with auth = {}",
                 protected.rewrite.apply(&protected.path),
-                word(protected)
+                protected.access
             )
         };
         let path = open.rewrite.apply(&open.path);
@@ -103,7 +112,8 @@ fn warn_of_readings(root: &Section<'_>, routes: &[Route], line: impl Fn(usize) -
                 "a backend that ignores case takes it for {}",
                 protects(*index, protected)
             );
-            let hint = format!("give both the same auth, unless {backend} minds case");
+            let same = same_rule(open, protected);
+            let hint = format!("give both {same}, unless {backend} minds case");
             root.warn_at(line(by), &format!("routes[{by}].path"), &what, &hint);
         }
         let mut allowed = open.request_headers.allow.iter();
@@ -113,12 +123,15 @@ fn warn_of_readings(root: &Section<'_>, routes: &[Route], line: impl Fn(usize) -
                 "lets clients send {name:?}, from which servers take the path, beside {}",
                 protects(*index, protected)
             );
-            let hint = "remove it from allow, or give both the same auth";
+            let hint = format!(
+                "remove it from allow, or give both {}",
+                same_rule(open, protected)
+            );
             root.warn_at(
                 line(by),
                 &format!("routes[{by}].request_headers"),
                 &what,
-                hint,
+                &hint,
             );
         }
     }
@@ -153,8 +166,8 @@ fn share_a_backend(one: &Route, other: &Route) -> bool {
     })
 }
 
-/// The path by which `other`, which asks for less, takes a request to the path of the backend that
-/// `protected` leads to. Two routes that differ in their methods alone are meant to.
+/// The path by which `other`, whose rule does not cover that of `protected`, takes a request to the
+/// path of the backend that `protected` leads to. Two routes that differ in their methods alone are meant to.
 fn way_in(table: &RouteTable, protected: &Route, other: &Route) -> Option<String> {
     let twins = other.path == protected.path && other.hosts == protected.hosts;
     if twins || other.access.covers(&protected.access) || !share_a_backend(protected, other) {
@@ -175,10 +188,11 @@ fn way_in(table: &RouteTable, protected: &Route, other: &Route) -> Option<String
     opens.then(|| path.into_owned())
 }
 
-fn word(route: &Route) -> &'static str {
-    match route.access {
-        AccessRule::Required => "\"required\"",
-        AccessRule::Optional => "\"optional\"",
-        AccessRule::None => "\"none\"",
+/// The keys in which two rules may differ.
+fn same_rule(one: &Route, other: &Route) -> &'static str {
+    if one.access.has_requirements() || other.access.has_requirements() {
+        "the same auth and require"
+    } else {
+        "the same auth"
     }
 }

@@ -10,11 +10,13 @@ use super::problem::{Wrong, refuse};
 use super::reader::Section;
 use super::server::route_path;
 use super::upstreams::Named;
-use super::{failure, header_edits, route_overlap};
+use super::{failure, header_edits, require, route_overlap};
 use crate::assertion::{HeaderNames, ReservedNames};
 use crate::http::FailureShape;
 use crate::push::PushSettings;
-use crate::route::{AccessRule, HostPattern, Methods, PathRewrite, Route, RouteTable, below};
+use crate::route::{
+    AccessRule, HostPattern, Methods, PathRewrite, Requirements, Route, RouteTable, below,
+};
 
 const STRIP: &str = "true, false or a path";
 const STRIP_HINT: &str = "write true, without quotes, to leave out the route's own path";
@@ -23,6 +25,8 @@ const STRIP_HINT: &str = "write true, without quotes, to leave out the route's o
 pub(super) struct Surroundings<'a> {
     /// Where the gateway's own endpoints live.
     prefix: &'a str,
+    /// The names of the apps, as the file has them.
+    apps: Vec<String>,
     upstreams: &'a [Named],
     reserved: ReservedNames,
     failure: &'a Arc<FailureShape>,
@@ -33,6 +37,7 @@ pub(super) struct Surroundings<'a> {
 impl<'a> Surroundings<'a> {
     pub(super) fn new(
         prefix: &'a str,
+        apps: Vec<String>,
         upstreams: &'a [Named],
         identity: &HeaderNames,
         failure: &'a Arc<FailureShape>,
@@ -40,6 +45,7 @@ impl<'a> Surroundings<'a> {
     ) -> Self {
         Self {
             prefix,
+            apps,
             upstreams,
             reserved: ReservedNames::new(identity),
             failure,
@@ -121,14 +127,7 @@ fn read_route(
     let upstream = section.required("upstream", "write the name of an upstream", |text| {
         find(around.upstreams, text)
     });
-    let access = section.value(
-        "auth",
-        choice([
-            ("required", AccessRule::Required),
-            ("optional", AccessRule::Optional),
-            ("none", AccessRule::None),
-        ]),
-    );
+    let access = read_access(section, &around.apps);
     let rewrite = read_rewrite(section, path.as_deref());
     let raw_path = section.flag("raw_path");
     let timeout = section.optional("timeout", duration(Duration::from_millis(1)));
@@ -167,6 +166,29 @@ fn read_route(
         ..Route::new(path, access, upstream??)
     };
     (!conflicts(section, &route, earlier, lines)).then_some(route)
+}
+
+fn read_access(section: &mut Section<'_>, apps: &[String]) -> AccessRule {
+    let access = section.value(
+        "auth",
+        choice([
+            ("required", AccessRule::SESSION),
+            ("optional", AccessRule::Optional),
+            ("none", AccessRule::None),
+        ]),
+    );
+    let requirements: Requirements = require::read(section, apps);
+    if access == AccessRule::SESSION {
+        return AccessRule::Required(requirements);
+    }
+    if section.has("require") {
+        section.problem(
+            "require",
+            &format!("is set, and auth is {access}, which lets in requests without a session"),
+            "remove auth, or remove require",
+        );
+    }
+    access
 }
 
 /// Whether an earlier route takes the same requests.

@@ -170,6 +170,17 @@ fn special(at: &str) -> Option<Value> {
             let name = format!("^[a-z0-9_]{{1,{}}}$", Claims::NAME_MAX);
             json!({ "type": "object", "patternProperties": { name: { "type": "string" } }, "additionalProperties": false, "maxProperties": Claims::MAX })
         }
+        "routes.*.require" => {
+            let value = json!({ "type": ["string", "number", "boolean"], "minLength": 1 });
+            let values =
+                json!({ "anyOf": [value, { "type": "array", "minItems": 1, "items": value }] });
+            let text = json!({ "type": "string", "minLength": 1 });
+            let apps =
+                json!({ "anyOf": [text, { "type": "array", "minItems": 1, "items": text }] });
+            let name = format!("^[a-z0-9_]{{1,{}}}$", Claims::NAME_MAX);
+            let claims = json!({ "type": "object", "minProperties": 1, "patternProperties": { name: values }, "additionalProperties": false });
+            json!({ "type": "object", "minProperties": 1, "properties": { "role": values, "app": apps, "claim": claims }, "additionalProperties": false })
+        }
         "routes.*.strip_prefix" => json!({ "type": ["boolean", "string"] }),
         "routes.*.request_headers" | "routes.*.response_headers" => {
             let set = json!({ "type": "object", "additionalProperties": { "type": "string" } });

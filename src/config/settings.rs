@@ -178,9 +178,17 @@ pub(super) fn read(root: &mut Section<'_>) -> Settings {
         let claims = claim_headers::read(section, &names, &session.carriers);
         HeaderNames { claims, ..names }
     });
+    let app_names = root.names_below("apps");
     let (routes, route_failures) = routes::read(
         root,
-        &routes::Surroundings::new(&server.prefix, &upstreams, &identity, &failure, &pushes),
+        &routes::Surroundings::new(
+            &server.prefix,
+            app_names,
+            &upstreams,
+            &identity,
+            &failure,
+            &pushes,
+        ),
     );
     if !root.any_problems() {
         server::diagnose_certificates(root, &server, &routes);

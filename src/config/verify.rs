@@ -86,13 +86,13 @@ pub(super) fn warn(
     let differ = routes
         .routes()
         .iter()
-        .any(|route| route.access != strictest);
+        .any(|route| route.access != *strictest);
     if differ && !believed.names_uri() && !server.trusted_proxies.is_empty() {
         let what = format!(
-            "routes differ in their auth, and no header is configured for a proxy that calls {}/verify to name the path",
+            "routes differ in their auth or require, and no header is configured for a proxy that calls {}/verify to name the path",
             server.prefix
         );
-        let hint = "if a proxy calls it, write [verify] with proxy = \"nginx\" or similar; until then the strictest rule applies to every request";
+        let hint = "if a proxy calls it, write [verify] with proxy = \"nginx\" or similar; until then the rules of all routes apply to every request, all together";
         root.warn_at(None, "verify.proxy", &what, hint);
     }
 }

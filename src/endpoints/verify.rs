@@ -69,8 +69,8 @@ impl Verify {
             head: mut answer,
             body,
             ..
-        } = match self.decide(&head, &request_log.inbound).await {
-            Ok(caller) => Answer::new(self.allowed(&caller, &mut request_log), BoxBody::new(())),
+        } = match self.decide(&head, &mut request_log).await {
+            Ok(caller) => Answer::new(self.allowed(&caller), BoxBody::new(())),
             Err(error) => {
                 request_log.refused(&error);
                 Answer::from(error.response_with(status(&error), &request_log.inbound.id))
@@ -83,8 +83,12 @@ impl Verify {
         Answer::new(answer, LoggedBody::new(body, request_log))
     }
 
-    async fn decide(&self, head: &RequestHead, inbound: &Inbound) -> Result<Caller, GatewayError> {
-        if !inbound.trusted_peer {
+    async fn decide(
+        &self,
+        head: &RequestHead,
+        request_log: &mut RequestLog,
+    ) -> Result<Caller, GatewayError> {
+        if !request_log.inbound.trusted_peer {
             return Err(untrusted());
         }
         // Where the endpoint's own part is written in another way, nobody can say where the
@@ -96,17 +100,15 @@ impl Verify {
                 self.routes.read(path)
             })?;
         let rule = rule(head.headers(), &original, &self.routes)?;
-        self.auth.admit(&rule, head, inbound.client).await
+        self.auth.admit(&rule, head, request_log).await
     }
 
-    fn allowed(&self, caller: &Caller, request_log: &mut RequestLog) -> AnswerHead {
+    fn allowed(&self, caller: &Caller) -> AnswerHead {
         let mut answer = AnswerHead::new(StatusCode::OK);
         answer.push("cache-control", b"no-store");
         match caller {
             Caller::Session(live) => {
                 let user = &live.session.user;
-                request_log.session = Some(live.id);
-                request_log.app = Some(user.app.clone());
                 let appid = self.apps.appid_of(user);
                 answer.push_lines(&self.identity_lines.asker(live, appid));
             }
@@ -118,8 +120,9 @@ impl Verify {
     }
 }
 
-/// The rule of the route that the original request belongs to; `required` where there is none. What
-/// the proxy does not say counts as all that it could be: a refusal wins, and else all their rules hold together.
+/// The rule of the route that the original request belongs to; a session where there is none. What
+/// the proxy does not say counts as all that it could be: a refusal wins, and otherwise all rules
+/// are asked together.
 fn rule(
     headers: Headers<'_>,
     original: &Original<'_>,
@@ -129,11 +132,11 @@ fn rule(
         refuse_another(method, headers)?;
     }
     let Some(path) = &original.path else {
-        return Ok(routes.strictest_of_all());
+        return Ok(routes.strictest_of_all().clone());
     };
     match routes.strictest(original.host.as_deref(), original.method, path) {
         Ok(rule) => Ok(rule),
-        Err(NoRoute::Unknown) => Ok(AccessRule::Required),
+        Err(NoRoute::Unknown) => Ok(AccessRule::SESSION),
         Err(NoRoute::OtherMethods(methods)) => Err(other_methods("path", methods)),
         Err(NoRoute::Refused(why)) => Err(path_invalid(why)),
     }

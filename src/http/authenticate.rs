@@ -8,7 +8,7 @@ use actix_web::{HttpMessage as _, HttpRequest};
 use crate::http::error::{ErrorCode, GatewayError};
 use crate::http::extract::Inbound;
 use crate::http::head::RequestHead;
-use crate::http::request_log::note_session;
+use crate::http::request_log::{RequestLog, note_session};
 use crate::http::token;
 use crate::limit::GuessWatch;
 use crate::route::AccessRule;
@@ -50,20 +50,29 @@ pub struct Authenticator {
 }
 
 impl Authenticator {
-    /// Applies a route's rule to a request of this client.
+    /// Applies a route's rule to a request. The access line names the session, also of one that is
+    /// refused.
     pub async fn admit(
         &self,
         rule: &AccessRule,
         head: &RequestHead,
-        client: IpAddr,
+        request_log: &mut RequestLog,
     ) -> Result<Caller, GatewayError> {
-        if *rule == AccessRule::None {
+        if matches!(rule, AccessRule::None) {
             return Ok(Caller::Anonymous { dead_token: None });
         }
-        let id = self.read_in(head, client, SessionService::session_of);
+        let id = self.read_in(head, request_log.inbound.client, SessionService::session_of);
         let error = match self.session_behind(id).await {
-            Ok(live) => return Ok(Caller::Session(live)),
-            Err(error) if *rule == AccessRule::Optional => error,
+            Ok(live) => {
+                request_log.session = Some(live.id);
+                request_log.app = Some(live.session.user.app.clone());
+                return if rule.admits(&live.session) {
+                    Ok(Caller::Session(live))
+                } else {
+                    Err(GatewayError::forbidden())
+                };
+            }
+            Err(error) if matches!(rule, AccessRule::Optional) => error,
             Err(error) => return Err(error),
         };
         match error.code {

@@ -59,6 +59,14 @@ impl GatewayError {
         )
     }
 
+    /// The session lives, and the route is not for it. What would be required is not said.
+    pub fn forbidden() -> Self {
+        Self::new(
+            ErrorCode::Forbidden,
+            "You are signed in, but this is not for you. Logging in again does not change that.",
+        )
+    }
+
     /// The gateway's prefix, and no endpoint below it.
     pub fn no_endpoint() -> Self {
         Self::new(

@@ -229,6 +229,9 @@ impl Drop for RequestLog {
         if error == Some(ErrorCode::ShuttingDown.word()) {
             self.reports.drain.request_cut();
         }
+        if error == Some(ErrorCode::Forbidden.word()) {
+            self.reports.metrics.forbidden_request(&self.route.name);
+        }
         let took = monotonic_now().duration_since(self.inbound.started);
         self.reports.metrics.requests_in_flight.dec();
         // How long a tunnel was open says nothing about answers.

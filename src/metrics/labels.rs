@@ -123,7 +123,7 @@ pub struct UpstreamOutcome {
     /// The upstream's name in the configuration.
     pub upstream: String,
     /// `answered`, `unreachable`, `timeout`, `broken`, `unavailable`, `client_left`,
-    /// `session_expired` or `shutting_down`; of retries `stale_connection`, `another_endpoint` or
+    /// `session_expired`, `forbidden` or `shutting_down`; of retries `stale_connection`, `another_endpoint` or
     /// `refused`.
     pub outcome: &'static str,
 }

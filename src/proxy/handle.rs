@@ -136,10 +136,7 @@ impl Proxy {
             let https = is_https(&request_log.inbound, request.headers());
             check_origin(request.headers(), https, &self.cors, &self.auth.carriers)?;
         }
-        let caller = self
-            .auth
-            .admit(&route.access, request, request_log.inbound.client)
-            .await?;
+        let caller = self.auth.admit(&route.access, request, request_log).await?;
         let framing = self.framing(request, route, handshake.is_some())?;
         let matched = MatchedRoute {
             route,
@@ -147,9 +144,17 @@ impl Proxy {
             path: &outward,
         };
         let upgrades = handshake.is_some();
-        let head = self.outgoing_head(request, &matched, &caller, framing, upgrades, request_log);
+        let head = self.outgoing_head(
+            request,
+            &matched,
+            &caller,
+            framing,
+            upgrades,
+            &request_log.inbound,
+        );
         let (payload, opening) = self.opening(handshake, payload, &caller)?;
-        let guard = PendingGuard::new(self.session(&caller), &self.drain);
+        let admitted = self.admitted(&caller, &route.access);
+        let guard = PendingGuard::new(admitted, &self.drain);
         let outgoing = Outgoing {
             upstream: &route.upstream,
             user: caller.user(),
@@ -168,7 +173,7 @@ impl Proxy {
             .forward(outgoing, &mut request_log.upstream, &id)
             .await?;
         let answer = self.answer(response, rules, &caller);
-        self.stream(answer, opening, &caller, request_log)
+        self.stream(answer, opening, admitted, request_log)
     }
 
     /// How the body comes, which must not be over the route's limit.
@@ -192,9 +197,9 @@ impl Proxy {
         caller: &Caller,
         framing: BodyFraming,
         upgrades: bool,
-        request_log: &mut RequestLog,
+        inbound: &Inbound,
     ) -> BytesMut {
-        let identity = self.identity(caller, request_log);
+        let identity = self.identity(caller);
         let route = matched.route;
         self.head_rules.write(&OutgoingHead {
             head: request,
@@ -203,7 +208,7 @@ impl Proxy {
             edits: &matched.rules.request,
             host: &route.upstream.host,
             upstream: &route.upstream.authority,
-            inbound: &request_log.inbound,
+            inbound,
             identity: identity.as_deref().unwrap_or_default(),
             framing,
             upgrades,
@@ -277,14 +282,12 @@ impl Proxy {
         route.body_limit.unwrap_or(self.body_limit)
     }
 
-    /// The identity lines for the upstream, and the session for the access line.
-    fn identity(&self, caller: &Caller, request_log: &mut RequestLog) -> Option<Arc<str>> {
+    /// The identity lines for the upstream.
+    fn identity(&self, caller: &Caller) -> Option<Arc<str>> {
         let Caller::Session(live) = caller else {
             return None;
         };
         let user = &live.session.user;
-        request_log.session = Some(live.id);
-        request_log.app = Some(user.app.clone());
         let appid = self.apps.appid_of(user);
         Some(self.identity_lines.upstream(live, appid))
     }

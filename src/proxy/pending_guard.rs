@@ -1,12 +1,11 @@
-//! Ends a pending request when its session ends or the process stops. A request is watched only
+//! Ends a pending request when its session ends, its route lets it in no more or the process stops. A request is watched only
 //! from its worker's next tick on. So a request that is answered at once costs no timer and no
 //! allocation.
 
 use std::cell::Cell;
 use std::future::poll_fn;
 use std::rc::Rc;
-use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Poll, ready};
 use std::time::Duration;
 
 use actix_web::rt::task::JoinHandle;
@@ -14,9 +13,8 @@ use tokio::sync::Notify;
 use tokio::time::sleep;
 
 use crate::http::Drain;
-use crate::proxy::session_watch::SessionWatch;
+use crate::proxy::session_watch::{Admitted, SessionEnd, SessionWatch};
 use crate::proxy::unanswered::UpstreamError;
-use crate::session::{LiveSession, SessionService};
 
 /// Between two ticks.
 const STEP: Duration = Duration::from_millis(450);
@@ -29,7 +27,7 @@ pub struct Ticker {
 
 /// Watches over one request until the head of its answer is there.
 pub struct PendingGuard<'a> {
-    session: Option<(&'a Arc<SessionService>, &'a LiveSession)>,
+    admitted: Option<Admitted<'a>>,
     drain: &'a Drain,
     /// The upstream has all of a request that must not be sent twice.
     pub passed: Cell<bool>,
@@ -58,25 +56,18 @@ impl Drop for Ticker {
 }
 
 impl<'a> PendingGuard<'a> {
-    /// Watches a request, whose session was just found alive.
-    pub const fn new(
-        session: Option<(&'a Arc<SessionService>, &'a LiveSession)>,
-        drain: &'a Drain,
-    ) -> Self {
+    /// Watches a request, whose session was just let in.
+    pub const fn new(admitted: Option<Admitted<'a>>, drain: &'a Drain) -> Self {
         Self {
-            session,
+            admitted,
             drain,
             passed: Cell::new(false),
         }
     }
 
-    /// Asks once more for the session of a request that had to wait. A store that is down ends
-    /// nothing.
-    pub async fn is_alive(&self) -> bool {
-        let Some((sessions, live)) = self.session else {
-            return true;
-        };
-        !matches!(sessions.follow(&live.id, false).await, Ok(None))
+    /// Asks once more for the session of a request that had to wait.
+    pub async fn ended_meanwhile(&self) -> Option<SessionEnd> {
+        self.admitted.as_ref()?.ended().await
     }
 
     /// Why the request is not to go on.
@@ -87,20 +78,19 @@ impl<'a> PendingGuard<'a> {
     }
 
     async fn watched(&self) -> UpstreamError {
-        let mut watch = SessionWatch::new(self.session);
+        let mut watch = SessionWatch::new(self.admitted);
         poll_fn(|cx| {
             if self.drain.is_cutting() {
                 return Poll::Ready(UpstreamError::ShuttingDown);
             }
-            if watch.poll_ended(cx).is_pending() {
-                return Poll::Pending;
-            }
+            let end = ready!(watch.poll_ended(cx));
             if !self.passed.get() {
-                return Poll::Ready(UpstreamError::SessionEnded);
+                return Poll::Ready(UpstreamError::SessionEnded(end));
             }
-            // The upstream acts on it; a 401 would have the client send it again.
+            // The upstream acts on it; a 401 would have the client send it again, and after a 403
+            // the client would take it for not done.
             watch = SessionWatch::new(None);
-            watch.poll_ended(cx).map(|()| UpstreamError::SessionEnded)
+            watch.poll_ended(cx).map(UpstreamError::SessionEnded)
         })
         .await
     }

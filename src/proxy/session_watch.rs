@@ -1,5 +1,5 @@
-//! Whether the session behind an open stream still lives: a look at it about twice a second, which
-//! the near cache makes cheap.
+//! Whether the session behind an open stream still lives, and the route's rule still lets it in: a
+//! look at it about twice a second, which the near cache makes cheap.
 
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -9,11 +9,66 @@ use futures_util::future::{BoxFuture, FutureExt as _};
 
 use crate::clock::monotonic_now;
 use crate::crypto::random;
+use crate::http::{ErrorCode, GatewayError};
+use crate::route::AccessRule;
 use crate::session::{LiveSession, SessionId, SessionService, StoreError};
 use crate::timer::Timer;
 
 /// Between two looks, on average.
 const STEP: Duration = Duration::from_millis(450);
+
+/// A session that was just found alive, and the rule that has let it in.
+#[derive(Clone, Copy)]
+pub struct Admitted<'a> {
+    pub sessions: &'a Arc<SessionService>,
+    pub live: &'a LiveSession,
+    pub rule: &'a AccessRule,
+}
+
+/// Why what was admitted must not go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SessionEnd {
+    /// The session has expired or was revoked.
+    Expired,
+    /// It lives, and the rule does not let it in any more: its claims were changed.
+    Forbidden,
+}
+
+impl SessionEnd {
+    pub const fn code(self) -> ErrorCode {
+        match self {
+            Self::Expired => ErrorCode::SessionExpired,
+            Self::Forbidden => ErrorCode::Forbidden,
+        }
+    }
+}
+
+impl From<SessionEnd> for GatewayError {
+    fn from(end: SessionEnd) -> Self {
+        match end {
+            SessionEnd::Expired => Self::session_expired(),
+            SessionEnd::Forbidden => Self::forbidden(),
+        }
+    }
+}
+
+impl Admitted<'_> {
+    /// Looks at the session again; `None`: it may go on. A store that is down ends nothing.
+    pub async fn ended(&self) -> Option<SessionEnd> {
+        match self.sessions.follow(&self.live.id, false).await {
+            Ok(found) => end_of(found.as_ref(), self.rule),
+            Err(_) => None,
+        }
+    }
+}
+
+fn end_of(found: Option<&LiveSession>, rule: &AccessRule) -> Option<SessionEnd> {
+    match found {
+        None => Some(SessionEnd::Expired),
+        Some(live) if !rule.admits(&live.session) => Some(SessionEnd::Forbidden),
+        Some(_) => None,
+    }
+}
 
 /// Watches over one stream. Without a session it never ends; its timer wakes the stream all the
 /// same.
@@ -28,20 +83,22 @@ pub struct SessionWatch {
 struct WatchedSession {
     sessions: Arc<SessionService>,
     id: SessionId,
+    rule: AccessRule,
     /// As long as the store says nothing else, the session lives until then.
     until: Instant,
     look: Option<BoxFuture<'static, Result<Option<LiveSession>, StoreError>>>,
 }
 
 impl SessionWatch {
-    /// Watches a session that was just found alive.
-    pub fn new(session: Option<(&Arc<SessionService>, &LiveSession)>) -> Self {
+    /// Watches a session that was just let in.
+    pub fn new(admitted: Option<Admitted<'_>>) -> Self {
         let now = monotonic_now();
         Self {
-            session: session.map(|(sessions, live)| WatchedSession {
-                sessions: sessions.clone(),
-                id: live.id,
-                until: now + live.expires_in,
+            session: admitted.map(|admitted| WatchedSession {
+                sessions: admitted.sessions.clone(),
+                id: admitted.live.id,
+                rule: admitted.rule.clone(),
+                until: now + admitted.live.expires_in,
                 look: None,
             }),
             timer: Timer::default(),
@@ -55,16 +112,17 @@ impl SessionWatch {
         self.used = true;
     }
 
-    /// Ready once the session has ended. Until then the task is woken about twice a second.
-    pub fn poll_ended(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    /// Ready once the session has ended, or the rule does not let it in any more. Until then the
+    /// task is woken about twice a second.
+    pub fn poll_ended(&mut self, cx: &mut Context<'_>) -> Poll<SessionEnd> {
         loop {
             if let Some(watched) = &mut self.session
                 && let Some(look) = &mut watched.look
             {
                 let found = ready!(look.as_mut().poll(cx));
                 watched.look = None;
-                if watched.has_ended(found) {
-                    return Poll::Ready(());
+                if let Some(end) = watched.end_of(found) {
+                    return Poll::Ready(end);
                 }
             }
             let moment = *self.next.get_or_insert_with(next_look);
@@ -86,17 +144,16 @@ fn next_look() -> Instant {
 }
 
 impl WatchedSession {
-    fn has_ended(&mut self, found: Result<Option<LiveSession>, StoreError>) -> bool {
-        match found {
-            // Rotating the token gives the session another name.
-            Ok(Some(live)) => {
-                self.id = live.id;
-                self.until = monotonic_now() + live.expires_in;
-                false
-            }
-            Ok(None) => true,
+    fn end_of(&mut self, found: Result<Option<LiveSession>, StoreError>) -> Option<SessionEnd> {
+        let Ok(found) = found else {
             // "Down" is not "ended": an outage cuts nobody off before the time that was known.
-            Err(_) => monotonic_now() >= self.until,
+            return (monotonic_now() >= self.until).then_some(SessionEnd::Expired);
+        };
+        if let Some(live) = &found {
+            // Rotating the token gives the session another name.
+            self.id = live.id;
+            self.until = monotonic_now() + live.expires_in;
         }
+        end_of(found.as_ref(), &self.rule)
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::http::{ErrorCode, GatewayError};
 use crate::proxy::inbound;
+use crate::proxy::session_watch::SessionEnd;
 use crate::telemetry::Throttle;
 use crate::upstream_client::response_head::BadAnswer;
 use crate::upstream_client::upload::UploadError;
@@ -61,9 +62,9 @@ pub enum UpstreamError {
     /// The client's body does not get through.
     #[error("{0}")]
     Client(UploadError),
-    /// The session ended before there was an answer.
-    #[error("the session ended before there was an answer")]
-    SessionEnded,
+    /// The session ended, or the route let it in no more, before there was an answer.
+    #[error("the session was no longer let in before there was an answer: {}", .0.code().word())]
+    SessionEnded(SessionEnd),
     /// The process ends, and there was no answer in the time that was left.
     #[error("no answer before the process ends")]
     ShuttingDown,
@@ -126,7 +127,7 @@ pub fn client_error(error: &UpstreamError) -> (&'static str, GatewayError) {
         UpstreamError::Client(UploadError::TooLarge) => {
             return (CLIENT_LEFT, inbound::too_large().closing());
         }
-        UpstreamError::SessionEnded => return ("session_expired", GatewayError::session_expired()),
+        UpstreamError::SessionEnded(end) => return (end.code().word(), GatewayError::from(*end)),
         UpstreamError::ShuttingDown => (
             "shutting_down",
             E::ShuttingDown,
@@ -147,7 +148,8 @@ pub fn log_failure(error: &UpstreamError, upstream: &str, request_id: &str) {
     /// A full upstream turns away as many as come; the access lines name each of them.
     static THROTTLE: Throttle = Throttle::new(Duration::from_secs(1));
     match error {
-        UpstreamError::Client(_) | UpstreamError::SessionEnded | UpstreamError::ShuttingDown => {}
+        UpstreamError::Client(_) | UpstreamError::SessionEnded(_) | UpstreamError::ShuttingDown => {
+        }
         UpstreamError::Full | UpstreamError::AllUnhealthy | UpstreamError::Starved { .. } => {
             if let Some(silent) = THROTTLE.admit() {
                 log::warn!(upstream, request_id; "{error}{silent}");

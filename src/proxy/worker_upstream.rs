@@ -140,17 +140,16 @@ impl WorkerUpstream {
     }
 
     /// A place among the requests that are under way. Whoever had to wait for it may have been
-    /// signed out meanwhile.
+    /// signed out meanwhile, or may have lost what the route requires.
     async fn place(&self, guard: &PendingGuard<'_>) -> Result<OwnedSemaphorePermit, UpstreamError> {
         let queue = self.shared.queue.as_ref().ok_or(UpstreamError::Full)?;
         if let Some(place) = queue.free() {
             return Ok(place);
         }
         let place = queue.enter().await.ok_or(UpstreamError::Full)?;
-        if guard.is_alive().await {
-            Ok(place)
-        } else {
-            Err(UpstreamError::SessionEnded)
+        match guard.ended_meanwhile().await {
+            None => Ok(place),
+            Some(end) => Err(UpstreamError::SessionEnded(end)),
         }
     }
 

@@ -8,6 +8,7 @@ pub mod host;
 pub mod methods;
 pub mod path;
 pub mod reading;
+pub mod requirements;
 pub mod rewrite;
 pub mod table;
 
@@ -17,5 +18,6 @@ pub use host::{HostName, HostPattern, host_name};
 pub use methods::Methods;
 pub use path::{PathError, as_it_came, below, canonical, slashes_decoded, with_encoded_slashes};
 pub use reading::may_lie_below;
+pub use requirements::{Fact, RequiredNumber, RequiredValue, Requirement, Requirements};
 pub use rewrite::PathRewrite;
 pub use table::{NoRoute, RouteConflict, RouteTable};

@@ -53,6 +53,8 @@ pub struct RouteTable {
     by_method: Vec<bool>,
     /// The paths of the routes behind which a path goes on as it came.
     raw: Vec<Arc<str>>,
+    /// All rules together that any request has.
+    all_together: Option<AccessRule>,
 }
 
 /// What there is for a path, for whatever host.
@@ -109,6 +111,17 @@ impl RouteTable {
             .iter()
             .filter_map(|route| route.hosts.example())
             .collect();
+        let takes_all = |route: &Route| {
+            &*route.path == "/" && route.hosts == HostPattern::Any && route.methods.is_all()
+        };
+        // What no route takes needs a session.
+        table.all_together = together(routes.iter()).map(|rule| {
+            if routes.iter().any(takes_all) {
+                rule
+            } else {
+                rule.and(AccessRule::SESSION)
+            }
+        });
         table.routes = routes;
         Ok(table)
     }
@@ -192,20 +205,14 @@ impl RouteTable {
     }
 
     /// All rules together that any request has. One that no route takes needs a session.
-    pub fn strictest_of_all(&self) -> AccessRule {
-        let takes_all = |route: &Route| {
-            &*route.path == "/" && route.hosts == HostPattern::Any && route.methods.is_all()
-        };
-        if !self.routes.iter().any(takes_all) {
-            return AccessRule::Required;
-        }
-        together(self.routes.iter()).unwrap_or(AccessRule::Required)
+    pub fn strictest_of_all(&self) -> &AccessRule {
+        self.all_together.as_ref().unwrap_or(&AccessRule::SESSION)
     }
 
-    /// The strictest answer that a request may get whose host or method is not known (`None`): a
-    /// rule only if it, or a weaker one, is every host's and every method's. [`NoRoute::Unknown`]
-    /// counts as a rule that requires a session. Without the host this costs as much as the table
-    /// has patterns of hosts.
+    /// The strictest answer that a request may get whose host or method is not known (`None`). If
+    /// some host's or method's is a refusal, it is that one; otherwise all their rules together.
+    /// [`NoRoute::Unknown`] counts as a rule that requires a session. Without the host this costs as
+    /// much as the table has patterns of hosts.
     pub fn strictest(
         &self,
         host: Option<&str>,
@@ -342,7 +349,7 @@ fn both<'a>(
         (one, _) if refused(&one) => one,
         (_, other) if refused(&other) => other,
         (Ok(one), Ok(other)) => Ok(one.and(other)),
-        (Ok(rule), Err(_)) | (Err(_), Ok(rule)) => Ok(rule.and(AccessRule::Required)),
+        (Ok(rule), Err(_)) | (Err(_), Ok(rule)) => Ok(rule.and(AccessRule::SESSION)),
         (Err(unknown), Err(_)) => Err(unknown),
     }
 }

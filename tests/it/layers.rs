@@ -49,12 +49,13 @@ pub(crate) const LAYERS: [(u8, &str); 35] = [
 ];
 
 /// On one layer, who may name whom.
-const NEIGHBOURS: [(&str, &str); 12] = [
+const NEIGHBOURS: [(&str, &str); 13] = [
     ("identity", "session"),
     ("identity", "limit"),
     ("session", "limit"),
     ("assertion", "session"),
     ("route", "upstream"),
+    ("route", "session"),
     ("push", "session"),
     ("http", "telemetry"),
     ("upstream_client", "http"),

@@ -13,6 +13,8 @@ pub enum ErrorCode {
     TokenInvalid,
     /// Unknown, expired or revoked.
     SessionExpired,
+    /// A living session that the route's `require` does not let in.
+    Forbidden,
     /// No session of this name, or another user's.
     SessionNotFound,
     /// The platform refused the code, or it cannot be one.
@@ -125,11 +127,12 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// Every code, in the order of docs/errors.md.
-    pub const ALL: [Self; 58] = [
+    pub const ALL: [Self; 59] = [
         Self::LoginRequired,
         Self::TokenAmbiguous,
         Self::TokenInvalid,
         Self::SessionExpired,
+        Self::Forbidden,
         Self::SessionNotFound,
         Self::CodeInvalid,
         Self::CodeUsed,
@@ -194,6 +197,7 @@ impl ErrorCode {
             Self::TokenAmbiguous => ("token_ambiguous", 400, "More than one token"),
             Self::TokenInvalid => ("token_invalid", 401, "Not a token of this gateway"),
             Self::SessionExpired => ("session_expired", 401, "The session has ended"),
+            Self::Forbidden => ("forbidden", 403, "Not for this user"),
             Self::SessionNotFound => ("session_not_found", 404, "No such session"),
             Self::CodeInvalid => ("code_invalid", 400, "The login code is not valid"),
             Self::CodeUsed => ("code_used", 400, "The login code was used before"),

@@ -2,7 +2,6 @@
 //! of protocols becomes a tunnel.
 
 use std::future::poll_fn;
-use std::sync::Arc;
 
 use actix_web::dev::Payload;
 use actix_web::http::StatusCode;
@@ -11,11 +10,11 @@ use super::Proxy;
 use crate::http::authenticate::Caller;
 use crate::http::{Answer, ErrorCode, GatewayError, RequestLog};
 use crate::proxy::answer::AnswerBody;
-use crate::proxy::session_watch::SessionWatch;
+use crate::proxy::session_watch::{Admitted, SessionWatch};
 use crate::proxy::websocket::handshake::Handshake;
 use crate::proxy::websocket::limits::WebsocketPermit;
 use crate::proxy::websocket::tunnel::Tunnel;
-use crate::session::{LiveSession, SessionService};
+use crate::route::AccessRule;
 use crate::upstream_client::download::Download;
 
 /// A WebSocket that is asked for.
@@ -34,22 +33,22 @@ impl Proxy {
         &self,
         answer: Answer<Box<Download>>,
         opening: Option<Opening>,
-        caller: &Caller,
+        admitted: Option<Admitted<'_>>,
         request_log: &mut RequestLog,
     ) -> Result<Answer<AnswerBody>, GatewayError> {
         if let Some(opening) =
             opening.filter(|_| answer.head.status == StatusCode::SWITCHING_PROTOCOLS)
         {
-            return self.switch(answer, opening, caller, request_log);
+            return self.switch(answer, opening, admitted, request_log);
         }
-        if !matches!(caller, Caller::Session(_)) || answer.body.is_here() {
+        if admitted.is_none() || answer.body.is_here() {
             return Ok(answer.map_body(AnswerBody::Upstream));
         }
-        let mut watch = SessionWatch::new(self.session(caller));
+        let mut watch = SessionWatch::new(admitted);
         let account = request_log.stream.get_or_insert_default().clone();
         let until = async move {
-            poll_fn(|cx| watch.poll_ended(cx)).await;
-            account.error.set(Some(ErrorCode::SessionExpired));
+            let end = poll_fn(|cx| watch.poll_ended(cx)).await;
+            account.error.set(Some(end.code()));
         };
         Ok(Answer {
             until: Some(Box::pin(until)),
@@ -62,7 +61,7 @@ impl Proxy {
         &self,
         answer: Answer<Box<Download>>,
         opening: Opening,
-        caller: &Caller,
+        admitted: Option<Admitted<'_>>,
         request_log: &mut RequestLog,
     ) -> Result<Answer<AnswerBody>, GatewayError> {
         let Opening {
@@ -76,7 +75,7 @@ impl Proxy {
         let tunnel = Tunnel {
             client,
             upstream,
-            watch: SessionWatch::new(self.session(caller)),
+            watch: SessionWatch::new(admitted),
             idle_timeout: self.websockets.limits.idle_timeout,
             drain: self.drain.clone(),
             account: request_log.stream.get_or_insert_default().clone(),
@@ -85,16 +84,21 @@ impl Proxy {
         Ok(Answer::new(head, AnswerBody::Tunnel(tunnel.open())))
     }
 
-    /// The caller's session, for whoever watches it.
-    pub fn session<'a>(
+    /// The caller's session and the rule that has let it in, for whoever watches both.
+    pub fn admitted<'a>(
         &'a self,
         caller: &'a Caller,
-    ) -> Option<(&'a Arc<SessionService>, &'a LiveSession)> {
-        if let Caller::Session(live) = caller {
-            Some((&self.auth.sessions, live))
-        } else {
-            None
-        }
+        rule: &'a AccessRule,
+    ) -> Option<Admitted<'a>> {
+        let Caller::Session(live) = caller else {
+            return None;
+        };
+        let sessions = &self.auth.sessions;
+        Some(Admitted {
+            sessions,
+            live,
+            rule,
+        })
     }
 }
 

@@ -16,7 +16,7 @@ use crate::clock::monotonic_now;
 use crate::crypto::random;
 use crate::http::request_log::StreamAccount;
 use crate::http::{Drain, ErrorCode};
-use crate::proxy::session_watch::SessionWatch;
+use crate::proxy::session_watch::{SessionEnd, SessionWatch};
 use crate::proxy::websocket::frames::{Frames, close_frame};
 use crate::proxy::websocket::limits::WebsocketPermit;
 use crate::proxy::websocket::tunnel_body::{BodySender, TunnelBody, tunnel_body};
@@ -35,7 +35,7 @@ pub struct Tunnel {
     pub client: Payload,
     /// The connection on which the upstream has answered 101.
     pub upstream: Box<Connection>,
-    /// Whether the session lives.
+    /// Whether the session lives, and is still let in.
     pub watch: SessionWatch,
     /// Silence after which it is closed.
     pub idle_timeout: Duration,
@@ -50,8 +50,8 @@ pub struct Tunnel {
 /// Why a tunnel ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum End {
-    /// The session has.
-    Session,
+    /// The session has, or is not let in any more.
+    Session(SessionEnd),
     /// Nothing came for too long.
     Idle,
     /// The process ends.
@@ -101,7 +101,7 @@ impl Running {
     async fn run(mut self) {
         let end = poll_fn(|cx| self.poll(cx)).await;
         self.tunnel.account.error.set(match end {
-            End::Session => Some(ErrorCode::SessionExpired),
+            End::Session(end) => Some(end.code()),
             End::Upstream if !self.to_client.has_closed => Some(ErrorCode::UpstreamError),
             _ => None,
         });
@@ -114,8 +114,8 @@ impl Running {
             return Poll::Ready(End::Client);
         }
         // Before any byte: what comes from a session that has ended goes nowhere.
-        if self.tunnel.watch.poll_ended(cx).is_ready() {
-            return Poll::Ready(End::Session);
+        if let Poll::Ready(end) = self.tunnel.watch.poll_ended(cx) {
+            return Poll::Ready(End::Session(end));
         }
         if let Poll::Ready(end) = self.poll_up(cx) {
             return Poll::Ready(end);
@@ -260,7 +260,7 @@ impl End {
     /// The close code (RFC 6455 section 7.4.1) and the reason; `None`: there is nobody to tell.
     const fn close(self) -> Option<(u16, &'static str)> {
         match self {
-            Self::Session => Some((1008, "session_expired")),
+            Self::Session(end) => Some((1008, end.code().word())),
             Self::Idle => Some((1001, "idle")),
             Self::Drain => Some((1001, "going_away")),
             Self::Upstream => Some((1011, "upstream_error")),

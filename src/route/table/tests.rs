@@ -1,15 +1,35 @@
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use proptest::prelude::*;
 
 use super::*;
 use crate::route::host::HostPattern;
 use crate::route::methods::Methods;
+use crate::route::{Fact, RequiredValue, Requirement, Requirements};
+use crate::session::Claims;
 use crate::upstream::Upstream;
 
 const AMBIGUOUS: NoRoute<'static> = NoRoute::Refused(PathError::Ambiguous);
 /// Of the two routes for `GET` and `POST`.
 const OTHER_METHODS: NoRoute<'static> = NoRoute::OtherMethods("GET, HEAD, POST");
+
+/// `none`, `optional`, `required`, or what is required too: `x=a`, `x=a|b`, `x=a&y=b`.
+fn rule(text: &str) -> AccessRule {
+    let values = |texts: &str| {
+        let texts = texts.split('|');
+        texts.map(|text| RequiredValue::Text(text.into())).collect()
+    };
+    let one = |text: &str| {
+        let (name, texts) = text.split_once('=').unwrap();
+        Requirement::new(Fact::Claim(name.into()), values(texts)).unwrap()
+    };
+    match text {
+        "none" => AccessRule::None,
+        "optional" => AccessRule::Optional,
+        "required" => AccessRule::SESSION,
+        all => AccessRule::Required(Requirements::new(all.split('&').map(one))),
+    }
+}
 
 /// `METHODS AUTH HOST/PATH`, as in `GET,PUT none *.a.b/x` or `- required /`.
 fn route(text: &str) -> Route {
@@ -17,12 +37,8 @@ fn route(text: &str) -> Route {
         panic!("{text}")
     };
     let (host, path) = place.split_at(place.find('/').unwrap());
-    let auth = match auth {
-        "required" => AccessRule::Required,
-        "optional" => AccessRule::Optional,
-        _ => AccessRule::None,
-    };
-    let mut route = Route::new(path.into(), auth, Arc::new(Upstream::for_tests("u")));
+    let upstream = Arc::new(Upstream::for_tests("u"));
+    let mut route = Route::new(path.into(), rule(auth), upstream);
     route.hosts = if host.is_empty() {
         HostPattern::Any
     } else {
@@ -169,13 +185,13 @@ fn who_does_not_know_host_or_method_gets_the_strictest_rule() {
     ]);
     let cases = [
         ("GET /x", Ok(AccessRule::None)),
-        ("GET /api", Ok(AccessRule::Required)),
+        ("GET /api", Ok(AccessRule::SESSION)),
         ("GET c.d/api", Ok(AccessRule::None)),
         ("PUT c.d/api", Err(OTHER_METHODS)),
         // It may be PUT.
         ("- c.d/api", Err(OTHER_METHODS)),
         ("- c.d/all", Ok(AccessRule::Optional)),
-        ("- a.b/api", Ok(AccessRule::Required)),
+        ("- a.b/api", Ok(AccessRule::SESSION)),
         ("- /api/pub/1", Ok(AccessRule::None)),
         ("- /API", Err(AMBIGUOUS)),
     ];
@@ -184,7 +200,7 @@ fn who_does_not_know_host_or_method_gets_the_strictest_rule() {
     let cases = [
         ("- a.b/api", Ok(AccessRule::None)),
         ("- c.d/api", Err(NoRoute::Unknown)),
-        ("- /api", Ok(AccessRule::Required)),
+        ("- /api", Ok(AccessRule::SESSION)),
     ];
     asks_for(&t, &cases);
 }
@@ -382,13 +398,32 @@ fn without_conflicts(texts: &[String]) -> Vec<Route> {
     kept
 }
 
-/// The stricter, the smaller: never, with a session, without one.
-fn strictness(answer: &Result<AccessRule, NoRoute<'_>>) -> u8 {
+/// Whom an answer lets in, a bit for each: nobody in particular, and a session without claims, with
+/// `x` = "a", with "b", with both, and with both and `y` = "a". The first bit is for routes that do
+/// not even look for a session.
+fn lets_in(answer: &Result<AccessRule, NoRoute<'_>>) -> u8 {
+    static CLAIMS: LazyLock<[Claims; 5]> = LazyLock::new(|| {
+        [
+            "{}",
+            r#"{"x":"a"}"#,
+            r#"{"x":"b"}"#,
+            r#"{"x":["a","b"]}"#,
+            r#"{"x":["a","b"],"y":"a"}"#,
+        ]
+        .map(|json| serde_json::from_str(json).unwrap())
+    });
+    let sessions = |requirements: &Requirements| {
+        let bits = CLAIMS.iter().enumerate();
+        bits.fold(0, |all, (at, claims)| {
+            all | u8::from(requirements.hold("shop", claims)) << at
+        })
+    };
     match answer {
         Err(NoRoute::Refused(_) | NoRoute::OtherMethods(_)) => 0,
-        Err(NoRoute::Unknown) | Ok(AccessRule::Required) => 1,
-        Ok(AccessRule::Optional) => 2,
-        Ok(AccessRule::None) => 3,
+        Err(NoRoute::Unknown) => sessions(&Requirements::NONE),
+        Ok(AccessRule::Required(requirements)) => sessions(requirements),
+        Ok(AccessRule::Optional) => 0b0111_1111,
+        Ok(AccessRule::None) => 0b1111_1111,
     }
 }
 
@@ -417,7 +452,7 @@ proptest! {
 
     #[test]
     fn what_is_let_in_is_let_in_without_its_suffix(
-        texts in prop::collection::vec("(-|GET|PUT|GET,PUT) (none|optional|required) ((\\*\\.)?[ab])?(/|(/[ab](\\.[ab])?){1,2})", 1..12),
+        texts in prop::collection::vec("(-|GET|PUT|GET,PUT) (none|optional|required|x=a|x=b|x=a\\|b|x=a&y=a) ((\\*\\.)?[ab])?(/|(/[ab](\\.[ab])?){1,2})", 1..12),
         host in prop::option::of("[ab](\\.[ab])?"),
         method in "GET|PUT|POST",
         path in "(/[ab]){0,2}/[aAb](;x)?(\\.[ab;]|%2[eE][ab]){0,2}/?",
@@ -431,7 +466,8 @@ proptest! {
         if let Ok(index) = table.find(host.as_deref(), &method, &path) {
             let found = &kept[index];
             for stem in stems {
-                let is_stricter = |there: &Route| there.path.len() > found.path.len() && !found.access.covers(&there.access);
+                let known = |route: &Route| lets_in(&Ok(route.access.clone()));
+                let is_stricter = |there: &Route| there.path.len() > found.path.len() && known(found) & !known(there) != 0;
                 for method in ["GET", "PUT", "POST"] {
                     prop_assert!(!naive(&kept, host.as_deref(), method, stem).is_ok_and(is_stricter), "{} by {}", path, found.name());
                 }
@@ -439,11 +475,10 @@ proptest! {
         }
     }
 
-    /// A question without the host or the method gets the strictest of the answers to all complete
-    /// questions.
+    /// A question without the host or the method lets in whom all complete questions let in.
     #[test]
     fn who_knows_less_gets_no_weaker_answer(
-        texts in prop::collection::vec("(-|GET|PUT|GET,PUT|HEAD) (none|optional|required) ((\\*\\.)?[ab](\\.[ab])?)?(/|(/[abA](\\.[ab])?){1,2})", 1..8),
+        texts in prop::collection::vec("(-|GET|PUT|GET,PUT|HEAD) (none|optional|required|x=a|x=b|x=a\\|b|x=a&y=a) ((\\*\\.)?[ab](\\.[ab])?)?(/|(/[abA](\\.[ab])?){1,2})", 1..8),
         path in "(/[abA]){0,1}/[aAb](;x)?(\\.[ab;]|%2[eE][ab]){0,2}/?",
     ) {
         let kept = without_conflicts(&texts);
@@ -453,33 +488,147 @@ proptest! {
         let mut hosts: Vec<String> = names.map(|hosts| hosts.replace('*', "other")).collect();
         hosts.push("stranger".to_owned());
         let methods = ["GET", "HEAD", "PUT", "OTHER"];
-        let ask = |host: Option<&str>, method: Option<&str>| strictness(&table.strictest(host, method, &path));
+        let ask = |host: Option<&str>, method: Option<&str>| lets_in(&table.strictest(host, method, &path));
         for host in hosts.iter().map(|host| Some(&**host)) {
             for method in methods {
                 let known = table.find(host, method, &path).map(|index| kept[index].access.clone());
-                prop_assert_eq!(ask(host, Some(method)), strictness(&known), "{:?} {} {}", host, method, path);
+                prop_assert_eq!(ask(host, Some(method)), lets_in(&known), "{:?} {} {}", host, method, path);
             }
-            let strictest = methods.iter().map(|method| ask(host, Some(method))).min();
-            prop_assert_eq!(Some(ask(host, None)), strictest, "{:?} {}", host, path);
+            let all = methods.iter().fold(u8::MAX, |all, method| all & ask(host, Some(method)));
+            prop_assert_eq!(ask(host, None), all, "{:?} {}", host, path);
         }
         for method in methods.into_iter().map(Some).chain([None]) {
-            let strictest = hosts.iter().map(|host| ask(Some(host), method)).min();
-            prop_assert_eq!(Some(ask(None, method)), strictest, "{:?} {}", method, path);
+            let all = hosts.iter().fold(u8::MAX, |all, host| all & ask(Some(host), method));
+            prop_assert_eq!(ask(None, method), all, "{:?} {}", method, path);
         }
     }
 }
 
+/// Every table of up to three routes, and every question that leaves out the host, the method or
+/// both: who asks is let in if the gateway would let them in whatever the host and the method are.
 #[test]
-fn the_strictest_of_all_counts_what_no_route_takes() {
-    for (texts, strictest) in [
-        (&[][..], AccessRule::Required),
-        (&["- none /public"], AccessRule::Required),
-        (&["- none /", "- required /api"], AccessRule::Required),
-        (&["- none /", "- optional /api"], AccessRule::Optional),
-        (&["- none /"], AccessRule::None),
-        (&["- none a.test/"], AccessRule::Required),
-        (&["GET none /"], AccessRule::Required),
+fn every_small_table_lets_in_whom_all_complete_questions_let_in() {
+    const HOSTS: [&str; 2] = ["a.b", "c.d"];
+    const METHODS: [&str; 3] = ["GET", "HEAD", "POST"];
+    const PATHS: [&str; 4] = ["/x", "/x.json", "/X", "/y"];
+    let places = [
+        "- /",
+        "GET /",
+        "- a.b/",
+        "GET a.b/",
+        "- /x",
+        "GET /x",
+        "- a.b/x",
+        "GET a.b/x",
+    ];
+    let rules = ["none", "required", "x=a", "x=b"];
+    let routes: Vec<Vec<Route>> = places
+        .iter()
+        .map(|place| {
+            let (methods, place) = place.split_once(' ').unwrap();
+            let with = |rule: &&str| route(&format!("{methods} {rule} {place}"));
+            rules.iter().map(with).collect()
+        })
+        .collect();
+    let mut tables = vec![vec![]];
+    for place in &routes {
+        let with_one_more: Vec<Vec<&Route>> = tables
+            .iter()
+            .filter(|table: &&Vec<&Route>| table.len() < 3)
+            .flat_map(|table| place.iter().map(|route| [&table[..], &[route]].concat()))
+            .collect();
+        tables.extend(with_one_more);
+    }
+    assert_eq!(tables.len(), 1 + 8 * 4 + 28 * 16 + 56 * 64);
+    for routes in tables {
+        let table = RouteTable::new(routes.iter().copied().cloned().collect()).unwrap();
+        let mut of_all = u8::MAX;
+        for path in PATHS {
+            let complete = HOSTS.map(|host| {
+                METHODS.map(|method| {
+                    let found = table.find(Some(host), method, path);
+                    lets_in(&found.map(|index| routes[index].access.clone()))
+                })
+            });
+            for (host, of_host) in [None, Some(0), Some(1)].map(|host| (host, &complete)) {
+                for method in [None, Some(0), Some(1), Some(2)] {
+                    let hosts = of_host.iter().enumerate();
+                    let methods = hosts
+                        .filter(|(at, _)| host.is_none_or(|host| host == *at))
+                        .flat_map(|(_, methods)| methods.iter().enumerate());
+                    let expected = methods
+                        .filter(|(at, _)| method.is_none_or(|method| method == *at))
+                        .fold(u8::MAX, |all, (_, one)| all & one);
+                    let asked = (host.map(|at| HOSTS[at]), method.map(|at| METHODS[at]));
+                    let answer = table.strictest(asked.0, asked.1, path);
+                    assert_eq!(lets_in(&answer), expected, "{asked:?} {path} {routes:?}");
+                }
+            }
+            // Refusals cannot be asked about without a path.
+            for one in complete.iter().flatten().filter(|one| **one != 0) {
+                of_all &= one;
+            }
+        }
+        let together = lets_in(&Ok(table.strictest_of_all().clone()));
+        assert_eq!(together & !of_all, 0, "{together:b} {of_all:b}");
+    }
+}
+
+#[test]
+fn with_requirements_nothing_is_let_past_that_is_not_provably_as_strict() {
+    let t = routes(&[
+        "- x=a /",
+        "- x=b /page",
+        "- x=a|b /wide",
+        "- x=a&y=a /narrow",
+        "- x=a /same",
+        "- required /plain",
+        "- none /open",
+        "- x=a /open/staff",
+        "GET x=a /two",
+        "POST x=b /two",
+    ]);
+    let refused = |path: &'static str| t.find(None, "GET", path) == Err(AMBIGUOUS);
+    // Neither of two values is the stricter one.
+    assert!(refused("/page.json") && refused("/narrow.json") && refused("/open/staff.json"));
+    assert!(!refused("/wide.json") && !refused("/same.json") && !refused("/plain.json"));
+    // The rules of all methods count.
+    assert!(refused("/two.json"));
+    let cases = [
+        ("GET /two", Ok(rule("x=a"))),
+        ("HEAD /two", Ok(rule("x=a"))),
+        // It may be PUT.
+        ("- /two", Err(OTHER_METHODS)),
+        ("- /narrow", Ok(rule("x=a&y=a"))),
+    ];
+    asks_for(&t, &cases);
+    let t = routes(&["- x=a /", "- x=b a.b/", "- y=a /api", "- x=a|b a.b/api"]);
+    let cases = [
+        ("GET /", Ok(rule("x=a&x=b"))),
+        ("GET a.b/", Ok(rule("x=b"))),
+        ("GET /api", Ok(rule("y=a&x=a|b"))),
+    ];
+    asks_for(&t, &cases);
+}
+
+#[test]
+fn without_a_path_all_rules_count_and_a_session_for_what_no_route_takes() {
+    for (texts, all) in [
+        (&[][..], "required"),
+        (&["- none /public"], "required"),
+        (&["- none /", "- required /api"], "required"),
+        (&["- none /", "- optional /api"], "optional"),
+        (&["- none /"], "none"),
+        (&["- none a.test/"], "required"),
+        (&["GET none /"], "required"),
+        (&["- x=a /api"], "x=a"),
+        (&["- none /", "- x=a /api"], "x=a"),
+        (
+            &["- none /api", "- x=a /api/x", "- x=b|c /api/y"],
+            "x=a&x=b|c",
+        ),
+        (&["- x=a /", "- x=a|b /api"], "x=a"),
     ] {
-        assert_eq!(routes(texts).strictest_of_all(), strictest, "{texts:?}");
+        assert_eq!(*routes(texts).strictest_of_all(), rule(all), "{texts:?}");
     }
 }

@@ -3,6 +3,7 @@
 
 mod changes;
 mod matching;
+mod require;
 mod verify;
 
 use std::fmt::Write as _;

@@ -151,3 +151,85 @@ async fn verify_decides_on_raw_paths_as_the_proxy_does() {
         assert_eq!((answer.status, answer.code()), (status, code), "{uri}");
     }
 }
+
+#[tokio::test]
+async fn verify_says_no_to_who_does_not_have_what_the_route_requires() {
+    let upstream = Upstream::ok();
+    let routes = [
+        "path = \"/\"\nauth = \"none\"",
+        "path = \"/api\"",
+        "path = \"/staff\"\nrequire.role = \"staff\"",
+        "path = \"/shop\"\nmethods = [\"GET\"]\nrequire.app = \"shop\"",
+        "path = \"/shop\"\nrequire = { app = \"shop\", role = \"staff\" }",
+        "path = \"/host\"\nhost = \"a.example.com\"\nrequire.role = \"staff\"",
+        "path = \"/host\"",
+    ];
+    let start = |proxy: &str| {
+        let lines = format!("server.trusted_proxies = [\"127.0.0.1\"]\n{proxy}");
+        Gateway::start(&(lines + &config(&upstream, &routes)))
+    };
+    let gateway = start("verify.proxy = \"traefik\"\n");
+    let client = format!("Authorization: Bearer {}\r\n", gateway.token("ann").await);
+    let get = "X-Forwarded-Method: GET\r\n";
+    let host = |name: &str| format!("X-Forwarded-Host: {name}\r\n");
+    let forbidden = (403, Some("forbidden"));
+    for (uri, lines, expected) in [
+        ("/api", get.to_owned(), (200, None)),
+        ("/staff/x", get.to_owned(), forbidden),
+        ("/staff.json", get.to_owned(), (401, Some("path_invalid"))),
+        ("/STAFF", get.to_owned(), (401, Some("path_invalid"))),
+        ("/shop", get.to_owned(), (200, None)),
+        (
+            "/shop",
+            "X-Forwarded-Method: HEAD\r\n".to_owned(),
+            (200, None),
+        ),
+        (
+            "/shop",
+            "X-Forwarded-Method: POST\r\n".to_owned(),
+            forbidden,
+        ),
+        // It may be POST.
+        ("/shop", String::new(), forbidden),
+        (
+            "/host",
+            format!("{get}{}", host("b.example.com")),
+            (200, None),
+        ),
+        (
+            "/host",
+            format!("{get}{}", host("a.example.com")),
+            forbidden,
+        ),
+        // It may be a.example.com.
+        ("/host", get.to_owned(), forbidden),
+        // Without the path, all rules together.
+        ("", String::new(), forbidden),
+    ] {
+        let uri = if uri.is_empty() {
+            String::new()
+        } else {
+            format!("X-Forwarded-Uri: {uri}\r\n")
+        };
+        let lines = format!("{client}{uri}{lines}");
+        let answer = ask(&gateway, "GET", "/auth/verify", "x", &lines).await;
+        let got = (answer.status, answer.header("x-hufu-error"));
+        assert_eq!(got, expected, "{lines}{}", answer.text);
+        assert_eq!(answer.header("x-wx-openid").is_some(), expected.0 == 200);
+    }
+    let line = gateway.access_line("the refusal", |line| line["error"] == "forbidden");
+    assert_eq!(
+        (&line["route"], line["session"].is_string()),
+        (&"verify".into(), true)
+    );
+    gateway
+        .counts("hufu_forbidden_requests_total{route=\"verify\"}", 6)
+        .await;
+    // Nobody says the path.
+    let gateway = start("");
+    let client = format!("Authorization: Bearer {}\r\n", gateway.token("ann").await);
+    for (lines, status) in [(client, 403), (String::new(), 401)] {
+        let answer = ask(&gateway, "GET", "/auth/verify", "x", &lines).await;
+        assert_eq!(answer.status, status, "{}", answer.text);
+    }
+}
