@@ -9,6 +9,7 @@ use super::process_state::ProcessState;
 use super::reloadable::Reloadable;
 use crate::proxy::PushForwarder;
 use crate::proxy::forward::Forwarder;
+use crate::proxy::own_request::OwnRequests;
 use crate::push::{PushBackend, Redelivery};
 
 /// The tasks. They take no further messages once this is dropped; what is under way comes to its
@@ -62,8 +63,15 @@ pub(super) fn push_forwarder(
     forwarder: Forwarder,
 ) -> PushForwarder {
     PushForwarder {
-        forwarder,
+        requests: own_requests(process, forwarder),
         names: reloadable.settings.identity.clone(),
+    }
+}
+
+/// How the gateway makes requests of its own over these connections.
+pub(super) fn own_requests(process: &ProcessState, forwarder: Forwarder) -> OwnRequests {
+    OwnRequests {
+        forwarder,
         via: process.via(),
         drain: process.drain.clone(),
     }

@@ -36,6 +36,8 @@ pub struct Outgoing<'a> {
     pub body_limit: u64,
     /// The route's own limit of silence, instead of the upstream's.
     pub timeout: Option<Duration>,
+    /// A limit of the whole request, beside the upstream's.
+    pub total_timeout: Option<Duration>,
     /// What the upstream must answer to a WebSocket handshake, where it is one.
     pub upgrade: Option<&'a Upgrade>,
     /// What ends it before its answer.
@@ -141,7 +143,7 @@ impl<'a> Outgoing<'a> {
             method: self.method,
             first_byte_timeout: self.timeout.unwrap_or(upstream.first_byte_timeout),
             timeout: self.timeout.unwrap_or(upstream.timeout),
-            limit: upstream.total_timeout.map(|total| started + total),
+            limit: shorter(upstream.total_timeout, self.total_timeout).map(|total| started + total),
             upgrade: self.upgrade,
             passed: &self.guard.passed,
         }
@@ -153,6 +155,13 @@ impl<'a> Outgoing<'a> {
             .user
             .filter(|_| self.upstream.balance == Balance::UserHash)?;
         Some(balance::stable_hash(&user.parts()))
+    }
+}
+
+fn shorter(one: Option<Duration>, other: Option<Duration>) -> Option<Duration> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
     }
 }
 

@@ -164,6 +164,7 @@ impl Proxy {
             framing,
             body_limit: self.body_limit(route),
             timeout: route.timeout,
+            total_timeout: None,
             upgrade: opening.as_ref().map(|opening| &opening.handshake.upgrade),
             guard: &guard,
         };

@@ -6,7 +6,8 @@
 //! and its `queue`. `watch` runs the `health_check`s and `resolve`s host names. `handle::streaming`
 //! ends an open answer with its session, which `session_watch` watches. `pending_guard` does so
 //! before there is an answer. `websocket` carries WebSockets. `via` finds loops. `rules` and
-//! `location` are what a route changes. `push` hands pushed messages over.
+//! `location` are what a route changes. `own_request` sends requests of the gateway's own: `push`
+//! hands pushed messages over.
 
 pub mod answer;
 pub mod forward;
@@ -16,6 +17,7 @@ pub mod hop_by_hop;
 pub mod inbound;
 pub mod location;
 pub mod outgoing;
+pub mod own_request;
 pub mod pending_guard;
 pub mod push;
 pub mod queue;
