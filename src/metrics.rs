@@ -52,6 +52,8 @@ pub struct Metrics {
     /// The same, as each listener has said last.
     certificates: Mutex<BTreeMap<&'static str, Vec<(String, u64)>>>,
     pub logins: Family<AppOutcome, Counter>,
+    pub login_hooks: Family<AppOutcome, Counter>,
+    pub login_hook_seconds: Times<AppLabel>,
     /// Also phone numbers and session_keys.
     pub open_data: Family<AppOperation, Counter>,
     pub limits: Family<PolicyOutcome, Counter>,
@@ -176,6 +178,14 @@ impl Metrics {
                 "When the listeners' certificates end, by the names in them",
             ),
             logins: registrar.metric("logins_total", "Logins by app and outcome"),
+            login_hooks: registrar.metric(
+                "login_hooks_total",
+                "Questions to the login hook, by app and outcome",
+            ),
+            login_hook_seconds: registrar.times(
+                "login_hook_duration_seconds",
+                "From the question to the login hook to its answer, by app",
+            ),
             open_data: registrar.metric(
                 "open_data_total",
                 "Open data, phone numbers and session_keys, by app, operation and outcome",

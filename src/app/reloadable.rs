@@ -18,8 +18,8 @@ use crate::provider::client::PlatformClient;
 use crate::provider::registry;
 use crate::provider::server_calls::ServerCalls;
 use crate::provider::settings::AppSettings;
-use crate::proxy::RouteRules;
 use crate::proxy::shared_upstream::SharedUpstream;
+use crate::proxy::{RouteRules, SharedLoginHook};
 use crate::route::{Route, RouteTable};
 use crate::upstream::Upstream;
 
@@ -28,6 +28,8 @@ pub(super) struct Reloadable {
     pub(super) settings: Arc<Settings>,
     pub(super) apps: Arc<Apps>,
     pub(super) platforms: PlatformClient,
+    /// The backend that is asked about logins, if any is.
+    pub(super) login_hook: Option<Arc<SharedLoginHook>>,
     /// The backends that may call the platform; none without a listener for them.
     pub(super) clients: Arc<Clients>,
     pub(super) trusted: Arc<TrustedProxies>,
@@ -56,9 +58,10 @@ impl Reloadable {
             None => PlatformClient::new(settings.platforms.clone())
                 .context("cannot set up the client for the platforms")?,
         };
-        let apps = Arc::new(apps(&settings.apps, before_it, &platforms, process)?);
+        let apps = Arc::new(apps(&settings, before_it, &platforms, process)?);
         Ok(Self {
             clients: Arc::new(clients(&settings, &apps, before, &platforms, process)?),
+            login_hook: login_hook(&settings),
             apps,
             platforms,
             trusted: Arc::new(TrustedProxies {
@@ -98,6 +101,13 @@ fn same_identity(before: &Settings, now: &Settings) -> bool {
     before.identity == now.identity && ids(before) == ids(now)
 }
 
+/// Calls that are under way keep the permits that they have in the former one.
+fn login_hook(settings: &Settings) -> Option<Arc<SharedLoginHook>> {
+    let hook = settings.login.hook.clone()?;
+    let apps = settings.apps.iter().map(|app| app.name.clone());
+    Some(Arc::new(SharedLoginHook::new(hook, apps)))
+}
+
 fn route_rules(settings: &Settings, metrics: &Metrics) -> Arc<[RouteRules]> {
     let rules = |(route, failure): (&Route, &Arc<FailureShape>)| {
         RouteRules::new(
@@ -118,20 +128,24 @@ fn route_rules(settings: &Settings, metrics: &Metrics) -> Arc<[RouteRules]> {
 /// An app that stays as it was, on the same way, keeps its place with the platform: its breaker,
 /// and the exchanges under way.
 fn apps(
-    settings: &[AppSettings],
+    settings: &Settings,
     before: Option<&Reloadable>,
     platforms: &PlatformClient,
     process: &ProcessState,
 ) -> Result<Apps> {
+    let hook = settings.login.hook.as_ref();
     let app = |app: &AppSettings| {
+        let hook = hook.filter(|hook| hook.is_for(&app.name));
+        let hook_time = hook.map(|hook| hook.timeout);
         let same = before
             .filter(|before| before.settings.apps.contains(app))
             .and_then(|before| before.apps.get(&app.name));
         match same {
-            Some(same) => Ok(same.clone()),
+            Some(same) => Ok(same.clone().with_hook(hook_time)),
             None => {
                 let provider = provider(app, platforms, process)?;
-                let app = identity::App::new(app.name.clone(), app.appid.clone(), provider);
+                let app = identity::App::new(app.name.clone(), app.appid.clone(), provider)
+                    .with_hook(hook_time);
                 if app.component_api().is_some() {
                     process.broker.reseal(&app);
                     process.broker.expect_ticket(&app);
@@ -140,7 +154,7 @@ fn apps(
             }
         }
     };
-    let apps: Result<Vec<_>> = settings.iter().map(app).collect();
+    let apps: Result<Vec<_>> = settings.apps.iter().map(app).collect();
     Ok(Apps::new(apps?))
 }
 

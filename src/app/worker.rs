@@ -7,7 +7,7 @@ use actix_web::dev::Payload;
 use futures_util::future::LocalBoxFuture;
 
 use super::process_state::ProcessState;
-use super::push_watch::push_forwarder;
+use super::push_watch::{own_requests, push_forwarder};
 use super::reloadable::Reloadable;
 use crate::assertion::ReservedNames;
 use crate::clock::SystemClock;
@@ -19,12 +19,12 @@ use crate::endpoints::{
 use crate::http::authenticate::Authenticator;
 use crate::http::request_log::LoggedBody;
 use crate::http::{Answer, RequestHead};
-use crate::identity::{LoginCodes, LoginFlow, OpenDataFlow};
+use crate::identity::{LoginCodes, LoginFlow, LoginHook, OpenDataFlow};
 use crate::limit::{Limiter, LoginLimits};
 use crate::proxy::answer::AnswerBody;
 use crate::proxy::forward::Forwarder;
 use crate::proxy::outgoing::HeadRules;
-use crate::proxy::{Proxy, proxy};
+use crate::proxy::{HookCaller, Proxy, proxy};
 use crate::push::{PushMessages, PushReceiver};
 use crate::session::{SessionKeys, SessionService};
 
@@ -83,11 +83,15 @@ impl Worker {
         self.forwarder = Some(forwarder.clone());
         let dispatcher = self.dispatcher(reloadable);
         let pushes = self.pushes(reloadable, forwarder.clone());
+        let hook = self.login_hook(reloadable, &forwarder);
         let fast_path = GatewayFastPath {
             proxy: Rc::new(self.proxy(reloadable, forwarder)),
             verify: Rc::new(self.verify(reloadable, &dispatcher)),
         };
-        (self.endpoints(reloadable, dispatcher, pushes), fast_path)
+        (
+            self.endpoints(reloadable, dispatcher, pushes, hook),
+            fast_path,
+        )
     }
 
     fn dispatcher(&self, reloadable: &Reloadable) -> EndpointDispatcher {
@@ -123,6 +127,7 @@ impl Worker {
         reloadable: &Reloadable,
         dispatcher: EndpointDispatcher,
         pushes: PushReceiver,
+        hook: Option<Rc<dyn LoginHook>>,
     ) -> Endpoints {
         let process = &self.process;
         let settings = &reloadable.settings;
@@ -138,6 +143,7 @@ impl Worker {
                 sessions: self.sessions.clone(),
                 codes: self.login_codes.clone(),
                 tokens: process.tokens.clone(),
+                hook,
                 limits: limits.clone(),
                 replay_window: settings.login.replay_window,
                 metrics: process.metrics.clone(),
@@ -171,6 +177,18 @@ impl Worker {
             Arc::new(SystemClock),
             self.process.metrics.clone(),
         )
+    }
+
+    fn login_hook(
+        &self,
+        reloadable: &Reloadable,
+        forwarder: &Forwarder,
+    ) -> Option<Rc<dyn LoginHook>> {
+        Some(Rc::new(HookCaller {
+            shared: reloadable.login_hook.clone()?,
+            requests: own_requests(&self.process, forwarder.clone()),
+            clock: Arc::new(SystemClock),
+        }))
     }
 
     fn proxy(&self, reloadable: &Reloadable, forwarder: Forwarder) -> Proxy {

@@ -10,6 +10,7 @@
 
 mod admin;
 mod apps;
+mod backend;
 mod checks;
 mod claim_headers;
 mod cors;
@@ -22,6 +23,7 @@ mod identity;
 mod later;
 mod log;
 mod login;
+mod login_hook;
 pub mod manual;
 mod open_data;
 mod own_listeners;
@@ -40,6 +42,7 @@ mod secrets;
 mod server;
 mod session;
 mod settings;
+mod shared_secrets;
 mod store;
 mod syntax;
 mod traces;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::parsers::quota;
 use super::problem::{Wrong, refuse};
 use super::reader::Section;
-use super::server;
+use super::{server, shared_secrets};
 use crate::edge::{CertificateFiles, Listen};
 use crate::identity::is_appid;
 use crate::platform_api::{
@@ -14,7 +14,6 @@ use crate::platform_api::{
 };
 use crate::provider::registry::{platform, server_api};
 use crate::provider::settings::AppSettings;
-use crate::secret::Secret;
 
 /// The listener for backends, and who may call.
 #[derive(Debug, Clone)]
@@ -26,14 +25,6 @@ pub struct PlatformApiSettings {
     /// The backends.
     pub clients: Vec<ClientSettings>,
 }
-
-/// Fewer characters are a password that somebody thought of.
-const SHORTEST: usize = 32;
-/// It stands in a header.
-const LONGEST: usize = 256;
-/// One in use, and the one that is to replace it.
-const SECRETS: usize = 2;
-const SECRET_HINT: &str = "make one with `hufu keygen`";
 
 /// `taken`: where the other listeners are, by their keys.
 pub(super) fn read(
@@ -130,7 +121,7 @@ fn read_client(
     section: &mut Section<'_>,
     apps: &[AppSettings],
 ) -> Option<ClientSettings> {
-    let secrets = read_secrets(section);
+    let secrets = shared_secrets::read(section, true);
     let known = |text: &str| callable(text, apps);
     if !section.has("apps") {
         section.problem(
@@ -190,41 +181,6 @@ fn read_client(
         sign,
         real_token,
     })
-}
-
-fn read_secrets(section: &mut Section<'_>) -> Option<Vec<Secret<String>>> {
-    let texts = section.secrets("secrets", "secrets_file");
-    let key = section.written_of("secrets", "secrets_file");
-    if !section.has(key) {
-        section.problem("secrets", "missing", SECRET_HINT);
-        return None;
-    }
-    if !(1..=SECRETS).contains(&texts.len()) && !section.has_problems_at(key) {
-        section.problem(
-            key,
-            &format!("has {} secrets", texts.len()),
-            "write one, or two while one is exchanged for the other",
-        );
-    }
-    let mut secrets = Vec::with_capacity(texts.len());
-    for (line, path, text) in texts {
-        let secret = text.expose();
-        let wrong = if !secret.bytes().all(|b| b.is_ascii_graphic()) {
-            Some("has characters that an Authorization header cannot carry".to_owned())
-        } else if !(SHORTEST..=LONGEST).contains(&secret.len()) {
-            Some(format!(
-                "has {} characters; it needs {SHORTEST} to {LONGEST}",
-                secret.len()
-            ))
-        } else {
-            None
-        };
-        match wrong {
-            Some(wrong) => section.fault(line, &path, &wrong, SECRET_HINT),
-            None => secrets.push(text),
-        }
-    }
-    Some(secrets)
 }
 
 /// An app that servers can call for, or all for which it acts, or one of these.

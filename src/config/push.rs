@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::backend;
 use super::problem::{Wrong, refuse};
 use super::reader::Section;
 use crate::crypto::push::{KEY_LEN, PushKey};
@@ -93,23 +94,9 @@ fn read_backend(
     upstreams: &[String],
     is_wanted: bool,
 ) -> Option<PushTarget> {
-    let upstream = section.optional("upstream", |text| known(text, upstreams));
-    let path = section.optional("path", path);
-    for (name, hint) in [
-        ("upstream", "write the name of an upstream"),
-        (
-            "path",
-            "write the path of the backend that takes messages, as in \"/push\"",
-        ),
-    ] {
-        if is_wanted && !section.has(name) {
-            section.problem(name, "missing", hint);
-        }
-    }
-    Some(PushTarget {
-        upstream: upstream?,
-        path: path?,
-    })
+    let example = ("takes messages", "/push");
+    let (upstream, path) = backend::read(section, upstreams, is_wanted, example)?;
+    Some(PushTarget { upstream, path })
 }
 
 /// `Some(None)`: there is none, and messages come as they are.
@@ -142,32 +129,6 @@ fn read_key(section: &mut Section<'_>, platform: &Platform) -> Option<Option<Pus
         section.problem(section.written_of("aes_key", "aes_key_file"), &what, &hint);
     }
     key.map(Some)
-}
-
-fn known(text: &str, upstreams: &[String]) -> Result<Arc<str>, Wrong> {
-    if upstreams.iter().any(|name| name == text) {
-        return Ok(text.into());
-    }
-    let names = upstreams.join(", ");
-    refuse(
-        "is not an upstream",
-        if names.is_empty() {
-            "write a table [upstreams.NAME]".to_owned()
-        } else {
-            format!("write one of {names}")
-        },
-    )
-}
-
-fn path(text: &str) -> Result<String, Wrong> {
-    let is_path = text.starts_with('/')
-        && text.len() <= 1024
-        && text.bytes().all(|b| b.is_ascii_graphic() && b != b'#');
-    if is_path {
-        Ok(text.to_owned())
-    } else {
-        refuse("is not a path", "write it as in \"/push\"")
-    }
 }
 
 fn ack(text: &str) -> Result<String, Wrong> {

@@ -13,6 +13,7 @@ use super::upstreams::Named;
 use super::{failure, header_edits, require, route_overlap};
 use crate::assertion::{HeaderNames, ReservedNames};
 use crate::http::FailureShape;
+use crate::identity::LoginHookSettings;
 use crate::push::PushSettings;
 use crate::route::{
     AccessRule, HostPattern, Methods, PathRewrite, Requirements, Route, RouteTable, below,
@@ -30,8 +31,30 @@ pub(super) struct Surroundings<'a> {
     upstreams: &'a [Named],
     reserved: ReservedNames,
     failure: &'a Arc<FailureShape>,
-    /// They may lead to upstreams that no route leads to.
-    pushes: &'a [Arc<PushSettings>],
+    called: &'a CalledUpstreams<'a>,
+}
+
+/// The upstreams that the gateway calls by itself: no route needs to lead to them.
+pub(super) struct CalledUpstreams<'a> {
+    for_pushes: Vec<&'a str>,
+    for_logins: Option<&'a str>,
+}
+
+impl<'a> CalledUpstreams<'a> {
+    pub(super) fn new(
+        pushes: &'a [Arc<PushSettings>],
+        hook: Option<&'a LoginHookSettings>,
+    ) -> Self {
+        let backends = pushes.iter().filter_map(|push| push.backend.as_ref());
+        Self {
+            for_pushes: backends.map(|backend| &*backend.upstream).collect(),
+            for_logins: hook.map(|hook| &*hook.upstream),
+        }
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.for_pushes.contains(&name) || self.for_logins == Some(name)
+    }
 }
 
 impl<'a> Surroundings<'a> {
@@ -41,7 +64,7 @@ impl<'a> Surroundings<'a> {
         upstreams: &'a [Named],
         identity: &HeaderNames,
         failure: &'a Arc<FailureShape>,
-        pushes: &'a [Arc<PushSettings>],
+        called: &'a CalledUpstreams<'a>,
     ) -> Self {
         Self {
             prefix,
@@ -49,7 +72,7 @@ impl<'a> Surroundings<'a> {
             upstreams,
             reserved: ReservedNames::new(identity),
             failure,
-            pushes,
+            called,
         }
     }
 }
@@ -72,7 +95,7 @@ pub(super) fn read(
         failure.unwrap_or_else(|| around.failure.clone())
     });
     // A gateway that only takes pushes needs no route.
-    let is_for_pushes = around.pushes.iter().any(|push| push.backend.is_some());
+    let is_for_pushes = !around.called.for_pushes.is_empty();
     if failures.is_empty() && !is_for_pushes && !root.has_problems_at("routes") {
         root.warn(
             "routes",
@@ -86,12 +109,8 @@ pub(super) fn read(
         .filter_map(|(route, failure)| Some((route?, failure)))
         .unzip();
     for (name, _) in around.upstreams {
-        let is_used = routes.iter().any(|route| route.upstream.name == *name)
-            || around.pushes.iter().any(|push| {
-                push.backend
-                    .as_ref()
-                    .is_some_and(|backend| backend.upstream == *name)
-            });
+        let is_used =
+            routes.iter().any(|route| route.upstream.name == *name) || around.called.has(name);
         if !is_used && !root.any_problems() {
             root.warn(
                 "upstreams",

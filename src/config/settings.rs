@@ -13,8 +13,9 @@ use super::{
     SessionSettings, StoreTlsFiles,
 };
 use super::{
-    admin, apps, claim_headers, cors, failure, identity, login, open_data, platform_api, platforms,
-    routes, secrets, server, session, store, syntax, traces, upstreams, verify, websockets,
+    admin, apps, claim_headers, cors, failure, identity, login, login_hook, open_data,
+    platform_api, platforms, routes, secrets, server, session, store, syntax, traces, upstreams,
+    verify, websockets,
 };
 use crate::assertion::HeaderNames;
 use crate::edge::Listen;
@@ -159,7 +160,11 @@ pub(super) fn read(root: &mut Section<'_>) -> Settings {
     let (store, store_tls, durable) = root.section("store", store::read);
     let secrets = root.section("secrets", |section| secrets::read(section, durable));
     let session = root.section("session", session::read);
-    let login = root.section("login", login::read);
+    let around_hook = login_hook::Surroundings {
+        apps: root.names_below("apps"),
+        upstreams: root.names_below("upstreams"),
+    };
+    let login = root.section("login", |section| login::read(section, &around_hook));
     let open_data = root.section("open_data", open_data::read);
     let platforms = root.section("platforms", platforms::read);
     let (apps, pushes) = apps::read(root, durable);
@@ -172,12 +177,16 @@ pub(super) fn read(root: &mut Section<'_>) -> Settings {
         platform_api::read(section, &apps, taken)
     });
     let upstreams = upstreams::read(root, &OwnListeners::new(&server.listen, admin.listen));
+    if let Some(hook) = &login.hook {
+        login_hook::warn(root, hook, &apps, &upstreams, &server);
+    }
     // Before the routes, which must leave its headers alone.
     let identity = root.section("identity", |section| {
         let names = identity::read(section, &session.carriers);
         let claims = claim_headers::read(section, &names, &session.carriers);
         HeaderNames { claims, ..names }
     });
+    let called = routes::CalledUpstreams::new(&pushes, login.hook.as_ref());
     let app_names = root.names_below("apps");
     let (routes, route_failures) = routes::read(
         root,
@@ -187,7 +196,7 @@ pub(super) fn read(root: &mut Section<'_>) -> Settings {
             &upstreams,
             &identity,
             &failure,
-            &pushes,
+            &called,
         ),
     );
     if !root.any_problems() {

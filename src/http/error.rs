@@ -159,6 +159,12 @@ impl From<LoginError> for GatewayError {
                 let who = if platform_code.is_some() { "The platform" } else { "The operator" };
                 Self::new(E::UserBlocked, format!("{who} has blocked this user.")).platform(platform_code)
             }
+            LoginError::Refused { detail } if detail.is_empty() => Self::new(E::LoginRefused, "This user may not log in."),
+            LoginError::Refused { detail } => Self::new(E::LoginRefused, detail),
+            LoginError::HookFailed => {
+                Self::new(E::LoginHookFailed, "The backend that decides about logins has not answered, and the code is used up. Get a fresh one from the platform's login call.")
+                    .retry_after(Duration::from_secs(1))
+            }
             LoginError::Limited(refusal) => Self::from(refusal),
             LoginError::Platform(trouble) => Self { detail: of_login(&trouble).into(), ..Self::from(trouble) },
             LoginError::Store(error) => Self { detail: "Logging in is not possible right now. Try again in a moment.".into(), ..Self::from(error) },

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::identity::capability::{AppTickets, AppToken, OpenData, PhoneNumbers, SessionKeyApi};
+use crate::identity::code::STORE_SHARE;
 use crate::identity::component::ComponentApi;
 use crate::identity::provider::IdentityProvider;
 use crate::session::{PatchLife, UserKey};
@@ -23,6 +25,8 @@ pub struct App {
     pub component: Option<Arc<str>>,
     /// Who exchanges its codes.
     pub provider: Arc<dyn IdentityProvider>,
+    /// How long the login hook may take over a login; `None`: it is not asked.
+    pub hook_time: Option<Duration>,
 }
 
 /// Whether a text can be the id of an app.
@@ -39,13 +43,35 @@ impl App {
             appid,
             component: None,
             provider,
+            hook_time: None,
         }
     }
 
-    /// How long changes of a user's claims outlive the user's sessions: nobody brings a newer truth
-    /// at a login.
-    pub const fn patch_life(&self) -> PatchLife {
-        PatchLife::Lasting
+    /// The same app, with a login hook or without.
+    #[must_use]
+    pub fn with_hook(self, hook_time: Option<Duration>) -> Self {
+        Self { hook_time, ..self }
+    }
+
+    /// The longest that the exchange of a code takes: with a token, also two waits for one, and the
+    /// second call where the first token is refused.
+    fn exchange_time(&self) -> Duration {
+        let calls = if self.component_api().is_some() { 4 } else { 1 };
+        self.provider.total_timeout() * calls
+    }
+
+    /// For how long a login has its code to itself.
+    pub fn login_lease(&self) -> Duration {
+        self.exchange_time() + self.hook_time.unwrap_or_default() + STORE_SHARE
+    }
+
+    /// How long changes of a user's claims outlive the user's sessions: what the login hook says at
+    /// the next login is the newer truth.
+    pub fn patch_life(&self) -> PatchLife {
+        match self.hook_time {
+            Some(_) => PatchLife::Login(self.login_lease()),
+            None => PatchLife::Lasting,
+        }
     }
 
     /// The app with this id, for which this one acts.

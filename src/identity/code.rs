@@ -34,6 +34,12 @@ pub(super) enum Outcome {
     Blocked(PlatformCode),
     /// By an operator.
     BlockedHere,
+    /// By the login hook.
+    Refused {
+        detail: String,
+    },
+    /// The login hook gave no answer that counts, and nobody signs in without one.
+    HookFailed,
 }
 
 impl Outcome {
@@ -51,6 +57,8 @@ impl Outcome {
             Self::BlockedHere => Err(LoginError::UserBlocked {
                 platform_code: None,
             }),
+            Self::Refused { detail } => Err(LoginError::Refused { detail }),
+            Self::HookFailed => Err(LoginError::HookFailed),
         }
     }
 }

@@ -35,6 +35,15 @@ pub enum LoginError {
     /// The platform has blocked the user; without its number an operator has.
     #[error("the user is blocked")]
     UserBlocked { platform_code: Option<PlatformCode> },
+    /// The login hook has refused the login.
+    #[error("the login hook has refused the login")]
+    Refused {
+        /// What the user is told, in the words of the backend; may be empty.
+        detail: String,
+    },
+    /// The login hook gave no answer that counts. The code was exchanged for that.
+    #[error("the login hook has failed")]
+    HookFailed,
     /// A quota of the gateway's own is used up. The code is as good as before, unless it is the
     /// user's quota: who the user is only the platform tells, and for that the code was exchanged.
     #[error(transparent)]
@@ -58,6 +67,8 @@ impl LoginError {
             Self::CodeUsed { .. } => "code_used",
             Self::AppMismatch { .. } => "app_mismatch",
             Self::UserBlocked { .. } => "user_blocked",
+            Self::Refused { .. } => "login_refused",
+            Self::HookFailed => "login_hook_failed",
             Self::Limited(_) => "rate_limited",
             Self::Platform(trouble) => trouble.outcome(),
             Self::Store(_) => "store_unavailable",

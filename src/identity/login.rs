@@ -2,12 +2,17 @@
 //! same answer again for whoever comes with the same code a moment later.
 
 mod exchange;
+mod hook;
 mod reservation;
 
 use std::net::IpAddr;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::task::spawn_local;
+
+use self::hook::Asked;
 use crate::backoff;
 use crate::clock::UnixMillis;
 use crate::identity::answer::LoginAnswer;
@@ -17,6 +22,7 @@ use crate::identity::code::{CodeKind, CodeOf, FOLLOW, Outcome, Reserved, check_c
 use crate::identity::error::LoginError;
 use crate::identity::exchange_error::ExchangeError;
 use crate::identity::login_codes::LoginCodes;
+use crate::identity::login_hook::LoginHook;
 use crate::identity::platform_trouble::PlatformTrouble;
 use crate::limit::LoginLimits;
 use crate::metrics::{AppOutcome, Metrics};
@@ -77,6 +83,8 @@ pub struct LoginFlow {
     pub codes: Arc<dyn LoginCodes>,
     /// Where the tokens come from that some platforms want before a code.
     pub tokens: Arc<dyn AppTokenSource>,
+    /// The team's backend that is asked about logins, if any is.
+    pub hook: Option<Rc<dyn LoginHook>>,
     pub limits: LoginLimits,
     pub replay_window: Duration,
     pub metrics: Arc<Metrics>,
@@ -171,7 +179,7 @@ impl LoginFlow {
         let code = Secret::new(code.to_owned());
         let name = app.name.clone();
         let request_id = client.request_id.clone();
-        let exchange = tokio::spawn(async move {
+        let exchange = spawn_local(async move {
             flow.lead(&app, code.expose(), &login, now, ticket, &client)
                 .await
         });
@@ -198,13 +206,15 @@ impl LoginFlow {
                     .await;
             }
         };
-        let sign_in = SignIn {
-            user: UserKey {
-                provider: app.provider.kind(),
-                app: app.name.clone(),
-                authorizer: app.authorizer().cloned(),
-                subject: identity.subject,
-            },
+        let user = UserKey {
+            provider: app.provider.kind(),
+            app: app.name.clone(),
+            authorizer: app.authorizer().cloned(),
+            subject: identity.subject,
+        };
+        let mut sign_in = SignIn {
+            token: self.sessions.draw_token(&user),
+            user,
             unionid: identity.unionid,
             session_key: identity.session_key,
             claims: identity.claims,
@@ -214,6 +224,22 @@ impl LoginFlow {
             quota: self.limits.per_user(),
             patches: app.patch_life(),
         };
+        let request_id = &*client.request_id;
+        if let Some(hook) = self.hook_of(app) {
+            match self.ask_hook(hook, &mut sign_in, request_id).await? {
+                Asked::GoesOn => {}
+                Asked::Limited(refusal) => {
+                    self.settle(app, login, &ticket, None, request_id).await;
+                    return Err(refusal.into());
+                }
+                Asked::Ended(outcome) => {
+                    let sealed = login.seal(&outcome);
+                    self.settle(app, login, &ticket, Some(&sealed), request_id)
+                        .await;
+                    return outcome.answer();
+                }
+            }
+        }
         let settle = |issued: &IssuedSession| {
             let answer = login.seal(&Outcome::Issued(answer_of(issued, app)));
             Some(Settlement {
@@ -227,13 +253,12 @@ impl LoginFlow {
             SignedIn::Issued(issued) => Ok(answer_of(&issued, app)),
             SignedIn::Limited(refusal) => {
                 self.limits.count_refusal(&refusal);
-                self.settle(app, login, &ticket, None, &client.request_id)
-                    .await;
+                self.settle(app, login, &ticket, None, request_id).await;
                 Err(refusal.into())
             }
             SignedIn::Blocked(_) => {
                 let answer = login.seal(&Outcome::BlockedHere);
-                self.settle(app, login, &ticket, Some(&answer), &client.request_id)
+                self.settle(app, login, &ticket, Some(&answer), request_id)
                     .await;
                 Outcome::BlockedHere.answer()
             }

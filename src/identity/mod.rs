@@ -11,6 +11,7 @@ mod error;
 mod exchange_error;
 pub mod login;
 mod login_codes;
+mod login_hook;
 mod open_data;
 mod platform_tokens;
 mod platform_trouble;
@@ -37,6 +38,10 @@ pub use error::LoginError;
 pub use exchange_error::{ExchangeError, PlatformCode};
 pub use login::{Client, LoginFlow, NamedApp};
 pub use login_codes::{LoginCodes, Reservation};
+pub use login_hook::{
+    DETAIL_MAX, HookAnswer, HookError, HookQuestion, LoginHook, LoginHookSettings, OnFailure,
+    claims_of, detail_of,
+};
 pub use open_data::{Asker, OpenDataError, OpenDataFlow, OpenDataRules, SealedData, Signed};
 pub use platform_tokens::{NewToken, PlatformTokens, StoredToken, TokenLease, TokenName};
 pub use platform_trouble::PlatformTrouble;

@@ -7,7 +7,7 @@
 //! ends an open answer with its session, which `session_watch` watches. `pending_guard` does so
 //! before there is an answer. `websocket` carries WebSockets. `via` finds loops. `rules` and
 //! `location` are what a route changes. `own_request` sends requests of the gateway's own: `push`
-//! hands pushed messages over.
+//! hands pushed messages over, `login_hook` asks about logins.
 
 pub mod answer;
 pub mod forward;
@@ -16,6 +16,7 @@ pub mod health_check;
 pub mod hop_by_hop;
 pub mod inbound;
 pub mod location;
+pub mod login_hook;
 pub mod outgoing;
 pub mod own_request;
 pub mod pending_guard;
@@ -32,5 +33,6 @@ pub mod websocket;
 pub mod worker_upstream;
 
 pub use handle::{Proxy, proxy};
+pub use login_hook::{HookCaller, SharedLoginHook};
 pub use push::PushForwarder;
 pub use rules::RouteRules;

@@ -12,10 +12,10 @@ use actix_web::web::BytesMut;
 use tokio::time::timeout;
 
 use crate::crypto::{hash, random};
-use crate::http::Drain;
 use crate::http::head::HeaderLines;
 use crate::http::request_log::UpstreamCall;
 use crate::http::response::write_line;
+use crate::http::{Drain, GatewayError};
 use crate::proxy::forward::{Forwarder, Outgoing};
 use crate::proxy::pending_guard::PendingGuard;
 use crate::proxy::via::Via;
@@ -107,7 +107,10 @@ impl OwnRequests {
         };
         let mut call = UpstreamCall::default();
         let forwarded = self.forwarder.forward(outgoing, &mut call, request.id);
-        let response = forwarded.await.map_err(|error| error.to_string())?;
+        // The log has more of it: the forwarder has written a line.
+        let no_answer =
+            |error: GatewayError| format!("{name} gave no answer ({})", error.code.word());
+        let response = forwarded.await.map_err(no_answer)?;
         let (body, end) = read(response.body, request.answer_max).await;
         Ok(OwnAnswer {
             status: response.head.status,

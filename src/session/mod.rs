@@ -21,7 +21,7 @@ pub use claims::{ClaimValue, Claims, ClaimsError, ClaimsPatch};
 pub use keys::{SessionKeys, TakenKeys};
 pub use lifetime::Lifetime;
 pub use model::{LoadedSession, RecordStamp, Session, SessionKey, SharedSession};
-pub use service::{IssuedSession, LiveSession, SessionRules, SessionService, SignedIn};
+pub use service::{IssuedSession, LiveSession, SessionRules, SessionService, SignedIn, shortened};
 pub use store::{
     Lookup, NewSession, Rotated, Rotation, SessionCount, SessionStore, StoreError, Written,
 };

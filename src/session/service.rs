@@ -67,6 +67,8 @@ pub struct IssuedSession {
 pub struct SignIn {
     /// The user.
     pub user: UserKey,
+    /// What will open the session, from [`SessionService::draw_token`].
+    pub token: SessionToken,
     /// The user across apps, where known.
     pub unionid: Option<Arc<str>>,
     /// The platform's session_key, where it has one.
@@ -169,6 +171,11 @@ impl SessionService {
         read
     }
 
+    /// A fresh token for a session of this user.
+    pub fn draw_token(&self, user: &UserKey) -> SessionToken {
+        SessionToken::issue(&self.keys, token::tag_of(&self.naming, user))
+    }
+
     /// Makes a session for a user who has just proved who they are. `settle` seals the answer for
     /// replays. It gets the issued session and returns what the store keeps beside the session.
     pub async fn issue(
@@ -179,7 +186,7 @@ impl SessionService {
         let limit = sign_in
             .quota
             .map(|quota| self.limit_of(Policy::PerUser, &sign_in.user, quota));
-        let token = SessionToken::issue(&self.keys, token::tag_of(&self.naming, &sign_in.user));
+        let token = sign_in.token;
         let lifetime = self.rules.lifetime;
         let session = Session {
             user: sign_in.user,
@@ -187,7 +194,7 @@ impl SessionService {
             created: sign_in.reserved_at,
             absolute_deadline: sign_in.reserved_at.plus(lifetime.absolute),
             client_address: sign_in.client_address,
-            device: shortened(sign_in.device, Session::DEVICE_MAX),
+            device: shortened(&sign_in.device, Session::DEVICE_MAX).to_owned(),
             claims: sign_in.claims,
         };
         let mut issued = IssuedSession {
@@ -360,7 +367,7 @@ impl SessionService {
     }
 }
 
-fn shortened(mut text: String, max: usize) -> String {
-    text.truncate(text.floor_char_boundary(max));
-    text
+/// The beginning of a text, in at most so many bytes.
+pub fn shortened(text: &str, max: usize) -> &str {
+    &text[..text.floor_char_boundary(max)]
 }

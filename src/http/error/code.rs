@@ -35,6 +35,10 @@ pub enum ErrorCode {
     AppMismatch,
     /// Blocked by the platform.
     UserBlocked,
+    /// Refused by the team's own backend.
+    LoginRefused,
+    /// The team's own backend, which is asked about logins, gave no answer that counts.
+    LoginHookFailed,
     /// Open data that is not this user's, of now, and whole.
     OpenDataInvalid,
     /// The gateway has no session_key of this user, or the platform takes none that it has.
@@ -127,7 +131,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// Every code, in the order of docs/errors.md.
-    pub const ALL: [Self; 59] = [
+    pub const ALL: [Self; 61] = [
         Self::LoginRequired,
         Self::TokenAmbiguous,
         Self::TokenInvalid,
@@ -143,6 +147,8 @@ impl ErrorCode {
         Self::AppNotAuthorized,
         Self::AppMismatch,
         Self::UserBlocked,
+        Self::LoginRefused,
+        Self::LoginHookFailed,
         Self::OpenDataInvalid,
         Self::SessionKeyGone,
         Self::UnsupportedByPlatform,
@@ -212,6 +218,12 @@ impl ErrorCode {
             ),
             Self::AppMismatch => ("app_mismatch", 400, "The login code is of another app"),
             Self::UserBlocked => ("user_blocked", 403, "This user is blocked"),
+            Self::LoginRefused => ("login_refused", 403, "The login was refused"),
+            Self::LoginHookFailed => (
+                "login_hook_failed",
+                503,
+                "It could not be decided about the login",
+            ),
             Self::OpenDataInvalid => ("open_data_invalid", 400, "The data cannot be opened"),
             Self::SessionKeyGone => ("session_key_gone", 409, "There is no session_key"),
             Self::UnsupportedByPlatform => (

@@ -11,13 +11,6 @@ use crate::identity::exchange_error::ExchangeError;
 use crate::identity::provider::{ExchangeRequest, Identity};
 use crate::identity::token_use::TokenUse;
 
-/// The longest that an exchange takes: with a token, also two waits for one, and the second call
-/// where the first token is refused.
-pub(super) fn exchange_time(app: &App) -> Duration {
-    let calls = if app.component_api().is_some() { 4 } else { 1 };
-    app.provider.total_timeout() * calls
-}
-
 impl LoginFlow {
     /// Exchanges a code. Where a token is needed there is one before the code goes out; where only
     /// the token is refused, the code is as good as before and goes out with another one.

@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use super::exchange::exchange_time;
 use super::{Client, LoginFlow};
 use crate::identity::app::App;
-use crate::identity::code::{CodeOf, Outcome, Reserved, STORE_SHARE};
+use crate::identity::code::{CodeOf, Outcome, Reserved};
 use crate::identity::error::LoginError;
 use crate::identity::login_codes::Reservation;
 use crate::identity::platform_trouble::PlatformTrouble;
@@ -25,7 +24,7 @@ impl LoginFlow {
         let limited = app.component.as_ref().unwrap_or(&app.appid);
         let gate = self.limits.gate(client.limited_by, limited);
         self.limits.refuse_early(&gate)?;
-        let lease = exchange_time(app) + STORE_SHARE;
+        let lease = app.login_lease();
         let (reserved, admitted) = tokio::join!(
             self.codes.reserve(&login.key, lease),
             self.limits.admit_address(&gate)

@@ -8,7 +8,7 @@ mod pages;
 mod readme;
 mod twins;
 
-fn page(name: &str) -> String {
+pub(crate) fn page(name: &str) -> String {
     std::fs::read_to_string(format!("{}/{name}", env!("CARGO_MANIFEST_DIR")))
         .unwrap_or_else(|_| panic!("{name} is missing"))
 }

@@ -1,6 +1,7 @@
-//! Logging in: the endpoints, their limits, web pages of other origins, one call per code; open data and
-//! phone numbers.
+//! Logging in: the endpoints, their limits, web pages of other origins, one call per code; the login
+//! hook; open data and phone numbers.
 
+pub(crate) mod hook;
 mod http_api;
 mod limits;
 mod mini_program;

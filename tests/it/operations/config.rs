@@ -38,6 +38,7 @@ fn variables() -> Variables {
             "ORDERS_PLATFORM_SECRET",
             "tiger-platform-secret-of-a-test-0987654321",
         ),
+        ("HUFU_HOOK_SECRET", "tiger-hook-secret-of-a-test-0987654321"),
         ("EMPTY", ""),
     ])
 }

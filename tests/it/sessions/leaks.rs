@@ -3,7 +3,10 @@
 use base64::Engine as _;
 use serde_json::{Value, json};
 
-use crate::helpers::{APP_SECRET, APPID, Gateway, RedisServer, echo_upstream, http, until};
+use crate::helpers::{
+    APP_SECRET, APPID, Gateway, RedisServer, Script, Upstream, echo_upstream, http, until,
+};
+use crate::login::hook;
 use crate::platforms::{platform_api, push};
 
 const ADMIN_TOKEN: &str = "admin-token-that-nobody-may-see";
@@ -123,6 +126,10 @@ async fn neither_redis_nor_anything_emitted_holds_a_secret_in_clear() {
         echo.route("/api", "required")
             + &platform_api::client("sign = true\n").replace("/wxa/test/*", "/hufu/*")
     );
+    // A login hook that fails and has something to say: it says it to the log.
+    let hook = Upstream::start(Script::answers("500 Internal Server Error", "<title>no"));
+    let allow = "login.hook.on_failure = \"allow\"\n";
+    let config = hook::asking(&hook.url, allow) + &config;
     let gateway = Gateway::on(&redis.url(""), &config);
     let code = gateway.code("alice");
     let login: Value = gateway.login_with(json!({ "code": code })).await.json();
@@ -148,6 +155,7 @@ async fn neither_redis_nor_anything_emitted_holds_a_secret_in_clear() {
         ("rotated token", old_token.clone()),
         ("admin token", ADMIN_TOKEN.to_owned()),
         ("push token", push::TOKEN.to_owned()),
+        ("hook secret", hook::SECRET.to_owned()),
         ("EncodingAESKey", push::AES_KEY.to_owned()),
         ("message", MESSAGE.to_owned()),
     ]);

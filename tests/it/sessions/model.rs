@@ -262,8 +262,11 @@ impl<'a> Run<'a> {
     }
 
     async fn login(&mut self, user: usize, ghost: bool) -> usize {
+        let service = if ghost { &self.ghosts } else { &self.sessions };
+        let owner = self.users[user].clone();
         let sign_in = SignIn {
-            user: self.users[user].clone(),
+            token: service.draw_token(&owner),
+            user: owner,
             unionid: None,
             session_key: None,
             claims: Claims::default(),
@@ -273,7 +276,6 @@ impl<'a> Run<'a> {
             quota: None,
             patches: PatchLife::Lasting,
         };
-        let service = if ghost { &self.ghosts } else { &self.sessions };
         let SignedIn::Issued(issued) = service.issue(sign_in, |_| None).await.unwrap() else {
             panic!("nothing limits it")
         };

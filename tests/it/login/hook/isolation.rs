@@ -1,0 +1,145 @@
+//! A backend that is slow, gone or for one app alone.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use hufu::sandbox::SandboxSettings;
+use serde_json::json;
+
+use super::{asking, assert_refused, logged_in, no_content};
+use crate::helpers::{Gateway, Sandbox, Script, Upstream, sandbox, until};
+
+const OTHER_APPID: &str = "wxfedcba9876543210";
+
+/// A second app, with a WeChat of its own.
+fn club() -> (Sandbox, String) {
+    let other = sandbox(SandboxSettings::default());
+    let lines = format!(
+        "apps.club.appid = \"{OTHER_APPID}\"\napps.club.secret = \"s\"\napps.club.base_url = \"{}\"\n",
+        other.server.url
+    );
+    (other, lines)
+}
+
+#[tokio::test]
+async fn only_the_logins_of_its_apps_are_asked_about() {
+    let backend = Upstream::start(no_content());
+    let (other, lines) = club();
+    let hook = asking(&backend.url, "login.hook.apps = [\"club\"]\n");
+    let gateway = Gateway::start(&format!("{lines}{hook}"));
+    let login = json!({ "app": "shop", "code": gateway.code("alice") });
+    assert_eq!(gateway.login_with(login).await.status(), 200);
+    assert_eq!(backend.count("POST"), 0);
+    let code = other.platform.login_code(OTHER_APPID, "alice");
+    let login = json!({ "app": "club", "code": code });
+    assert_eq!(gateway.login_with(login).await.status(), 200);
+    assert_eq!(backend.count("POST"), 1);
+}
+
+#[tokio::test]
+async fn a_hook_that_hangs_for_one_app_delays_no_other() {
+    // Those of the first app hang on their connections; the next one is answered.
+    let backend = Upstream::in_turn([Script::hang(), Script::hang(), no_content()]);
+    let (other, lines) = club();
+    let limits = "login.hook.timeout = \"4s\"\nlogin.hook.max_concurrent = 2\n";
+    let hook = asking(&backend.url, limits);
+    let gateway = Gateway::start(&format!("{lines}{hook}upstreams.hook.max_concurrent = 3\n"));
+    let shop = (0..4).map(|n| {
+        let code = gateway.code(&format!("user{n}"));
+        let login = json!({ "app": "shop", "code": code });
+        tokio::spawn(gateway.post("/auth/login").json(&login).send())
+    });
+    let shop: Vec<_> = shop.collect();
+    until("two questions", async || backend.count("POST") == 2).await;
+    for _ in 0..3 {
+        let code = other.platform.login_code(OTHER_APPID, "alice");
+        let login = json!({ "app": "club", "code": code });
+        assert_eq!(gateway.login_with(login).await.status(), 200);
+    }
+    assert!(shop.iter().all(|login| !login.is_finished()));
+    for answer in join_all(shop).await {
+        assert_refused(&answer.unwrap(), 503, "login_hook_failed");
+    }
+    gateway.assert_logged("gave no answer within 4s");
+    gateway.assert_logged("2 calls about logins of this app are under way already");
+    assert_eq!(backend.count("POST"), 5);
+    let timeouts = "hufu_upstream_requests_total{upstream=\"hook\",outcome=\"timeout\"}";
+    assert_eq!(gateway.counted(timeouts).await, 2);
+}
+
+/// Head and beginning of the body in time, and then so slowly that it would never end.
+#[tokio::test]
+async fn an_answer_that_trickles_in_costs_the_timeout() {
+    let backend = Upstream::start(Script::drip());
+    let hook = asking(&backend.url, "login.hook.timeout = \"300ms\"\n");
+    let gateway = Gateway::start(&hook);
+    assert_refused(
+        &logged_in(&gateway, "alice").await,
+        503,
+        "login_hook_failed",
+    );
+    assert_eq!(backend.count("POST"), 1);
+}
+
+#[tokio::test]
+async fn without_a_connection_another_endpoint_is_asked() {
+    let dead = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let nobody = format!("http://{}", dead.local_addr().unwrap());
+    drop(dead);
+    let backend = Upstream::start(no_content());
+    let both = format!("{nobody}\", \"{}", backend.url);
+    let balance = "upstreams.hook.balance = \"round_robin\"\n";
+    let gateway = Gateway::start(&asking(&both, balance));
+    for n in 1..=6 {
+        assert_eq!(logged_in(&gateway, "alice").await.status(), 200);
+        assert_eq!(backend.count("POST"), n);
+    }
+    let retried = "hufu_upstream_retries_total{upstream=\"hook\",outcome=\"another_endpoint\"}";
+    assert!(gateway.counted(retried).await > 0);
+    // Nobody at all.
+    gateway.reload(&asking(&nobody, ""), "applied").await;
+    assert_refused(
+        &logged_in(&gateway, "alice").await,
+        503,
+        "login_hook_failed",
+    );
+}
+
+/// What may have been read is never sent again, wherever it breaks off.
+#[tokio::test]
+async fn what_was_sent_is_not_sent_again() {
+    let [one, other] = [(); 2].map(|()| Upstream::start(Script::cut()));
+    let both = format!("{}\", \"{}", one.url, other.url);
+    let gateway = Gateway::start(&asking(&both, ""));
+    for n in 1..=4 {
+        assert_refused(
+            &logged_in(&gateway, "alice").await,
+            503,
+            "login_hook_failed",
+        );
+        assert_eq!(one.count("POST") + other.count("POST"), n);
+    }
+    // A connection that is closed after its first answer, while it rests or as the next comes.
+    let closing = Script::at_end("HTTP/1.1 204 No Content\r\n\r\n").then_close();
+    one.set(closing.clone());
+    other.set(closing);
+    for n in 5..=10 {
+        assert_eq!(logged_in(&gateway, "alice").await.status(), 200);
+        assert_eq!(one.count("POST") + other.count("POST"), n);
+    }
+}
+
+/// A client that leaves has its login made for it, and finds it when it comes again.
+#[tokio::test]
+async fn a_client_that_leaves_is_asked_about_to_the_end() {
+    let slow = no_content().slowly(Duration::from_millis(300));
+    let backend = Upstream::start(slow);
+    let gateway = Gateway::start(&asking(&backend.url, ""));
+    let login = json!({ "code": gateway.code("alice") });
+    let first = tokio::spawn(gateway.post("/auth/login").json(&login).try_send());
+    until("the question", async || backend.count("POST") == 1).await;
+    first.abort();
+    assert_eq!(gateway.login_with(login).await.status(), 200);
+    assert_eq!(backend.count("POST"), 1);
+    assert!(!backend.was_left());
+}
