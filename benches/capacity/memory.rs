@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use hufu::clock::monotonic_now;
+use hufu::session::Claims;
 use redis::aio::MultiplexedConnection;
 use redis::{Value, cmd};
 
@@ -11,6 +12,9 @@ use crate::server::Redis;
 use crate::sessions::Sessions;
 use crate::told;
 
+/// What a team may know of a user.
+const CLAIMS: &str = r#"{"user_id":"1000000042","role":["staff"],"vip":true}"#;
+const CLAIM_TEXTS: [&str; 6] = ["user_id", "1000000042", "role", "staff", "vip", "true"];
 /// Keys of each kind that Redis is asked about.
 const SAMPLE: usize = 2000;
 
@@ -48,8 +52,21 @@ pub(crate) async fn of_sessions(redis: &Redis, sessions: &Sessions, count: u64) 
     each
 }
 
-/// A second session of users who have one.
+/// A second session of users who have one, and what three claims add to it.
 pub(crate) async fn of_second_sessions(redis: &Redis, sessions: &Sessions, count: u64) {
+    let each = of_a_second_session(redis, sessions, count).await;
+    told("memory of a user's second session", each, "bytes");
+    let claims: Claims = serde_json::from_str(CLAIMS).expect("these are claims");
+    let texts: usize = CLAIM_TEXTS.iter().map(|text| text.len()).sum();
+    let with_claims = sessions.with_claims(claims);
+    // The tables of Redis have grown for the first ones.
+    let without = of_a_second_session(redis, sessions, count).await;
+    let more = of_a_second_session(redis, &with_claims, count).await - without;
+    told("memory of its three claims", more, "bytes");
+    println!("  (names and values have {texts})");
+}
+
+async fn of_a_second_session(redis: &Redis, sessions: &Sessions, count: u64) -> f64 {
     let count = (count / 10).max(1);
     let before = redis.memory().await;
     sessions
@@ -58,12 +75,12 @@ pub(crate) async fn of_second_sessions(redis: &Redis, sessions: &Sessions, count
         })
         .await;
     let each = (redis.memory().await - before) / count as f64;
-    told("memory of a user's second session", each, "bytes");
     sessions
         .for_all(count, async |store, user| {
             sessions.remove(&store, user, 1).await;
         })
         .await;
+    each
 }
 
 /// Login codes, which are gone after `login.replay_window`: in a steady state there are as many as

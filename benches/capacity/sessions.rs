@@ -39,6 +39,8 @@ const FEW: usize = 2 * WORKERS;
 pub(crate) struct Sessions {
     workers: Vec<Arc<Stores>>,
     naming: Arc<NamingKey>,
+    /// Of the sessions that are made.
+    claims: Claims,
 }
 
 impl Sessions {
@@ -55,6 +57,16 @@ impl Sessions {
         Self {
             workers: (0..WORKERS).map(|_| Arc::new(handle.worker())).collect(),
             naming,
+            claims: Claims::default(),
+        }
+    }
+
+    /// The same, and the sessions that are made have these claims.
+    pub(crate) fn with_claims(&self, claims: Claims) -> Self {
+        Self {
+            workers: self.workers.clone(),
+            naming: self.naming.clone(),
+            claims,
         }
     }
 
@@ -105,7 +117,10 @@ impl Sessions {
         settlement: Option<Settlement>,
     ) {
         let now = store.sessions.now().await.expect("Redis answers");
-        let made = session_of(user, now);
+        let made = Session {
+            claims: self.claims.clone(),
+            ..session_of(user, now)
+        };
         let key = SessionKey {
             key: Secret::new(encoding::base64(&random::bytes::<16>())),
             reserved_at: now,

@@ -228,6 +228,15 @@ async fn a_proxy_that_asks_gets_every_claims_header() {
             assert_eq!(of_claims(&answer.text), expected, "{path}");
         }
     }
+    // As long as claims can be.
+    let long = "虎".repeat(670);
+    let token = gateway
+        .token_with_claims("bob", &json!({ "role": long }))
+        .await;
+    let asked = format!("X-Original-URI: /api\r\n{}", bearer(&token));
+    let answer = get(&gateway, "/auth/verify", &asked).await;
+    let expected = "%E8%99%8E".repeat(670);
+    assert_eq!(answer.header("x-user-role"), Some(&*expected));
     let answer = get(&gateway, "/auth/verify", "X-Original-URI: /api\r\n").await;
     assert_eq!((answer.status, of_claims(&answer.text)), (401, vec![]));
 }
