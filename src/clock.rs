@@ -21,6 +21,12 @@ impl UnixMillis {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
     }
 
+    /// The time of such a text in UTC, as `2027-01-01T00:00:00Z`.
+    pub fn from_rfc3339(text: &str) -> Option<Self> {
+        let time = humantime::parse_rfc3339(text).ok()?;
+        time.duration_since(UNIX_EPOCH).ok().map(millis).map(Self)
+    }
+
     /// In RFC 3339, to the second.
     pub fn rfc3339(self) -> String {
         humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_millis(self.0)).to_string()

@@ -61,6 +61,7 @@ pub struct Metrics {
     pub guessed_tokens: Counter,
     pub session_lookups: Family<Outcome, Counter>,
     pub session_rotations: Family<Outcome, Counter>,
+    pub user_changes: Family<AppOperation, Counter>,
     pub store_seconds: Times<Operation>,
     pub store_errors: Family<Operation, Counter>,
     pub store_connections: Family<StoreNode, Counter>,
@@ -199,6 +200,10 @@ impl Metrics {
                 .metric("session_lookups_total", "Session lookups by outcome"),
             session_rotations: registrar
                 .metric("session_rotations_total", "Rotations of tokens by outcome"),
+            user_changes: registrar.metric(
+                "user_changes_total",
+                "Changes of users by operators, by app, operation and outcome",
+            ),
             store_seconds: registrar.times("store_duration_seconds", "Store calls by operation"),
             store_errors: registrar.metric(
                 "store_errors_total",

@@ -12,11 +12,14 @@ pub mod table;
 
 mod access_token;
 mod authorizers;
+mod block_user;
+mod change_claims;
 mod count_sessions;
 mod list_sessions;
 mod revoke_all_sessions;
 mod revoke_session;
 mod show_session;
+mod show_user;
 mod user;
 
 pub use access_token::AppTokens;

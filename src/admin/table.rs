@@ -3,8 +3,8 @@
 use actix_web::web::to;
 
 use super::{
-    access_token, authorizers, count_sessions, health, list_sessions, metrics_page, readiness,
-    revoke_all_sessions, revoke_session, show_session,
+    access_token, authorizers, block_user, change_claims, count_sessions, health, list_sessions,
+    metrics_page, readiness, revoke_all_sessions, revoke_session, show_session, show_user,
 };
 use crate::http::Endpoint;
 
@@ -20,7 +20,7 @@ pub static ENDPOINTS: [Endpoint; 4] = [
 pub const API_PREFIX: &str = "/admin/api";
 
 /// The operations of the admin API; `docs/openapi-admin.json` has the same ones.
-pub static OPERATIONS: [Endpoint; 10] = [
+pub static OPERATIONS: [Endpoint; 14] = [
     Endpoint::get("sessions", || to(list_sessions::list_sessions)),
     Endpoint::delete("sessions", || to(revoke_all_sessions::revoke_all_sessions)),
     Endpoint::get("sessions/count", || to(count_sessions::count_sessions)),
@@ -28,6 +28,10 @@ pub static OPERATIONS: [Endpoint; 10] = [
     Endpoint::delete("sessions/{session_id}", || {
         to(revoke_session::revoke_session)
     }),
+    Endpoint::get("users", || to(show_user::show_user)),
+    Endpoint::patch("users/claims", || to(change_claims::change_claims)),
+    Endpoint::put("users/block", || to(block_user::block_user)),
+    Endpoint::delete("users/block", || to(block_user::unblock_user)),
     Endpoint::get("apps/{app}/access-token", || to(access_token::access_token)),
     Endpoint::get("apps/{app}/authorizers", || {
         to(authorizers::list_authorizers)

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use crate::http::{ErrorCode, GatewayError, Inbound};
-use crate::identity::{Apps, NamedApp};
+use crate::identity::{App, Apps, NamedApp};
 use crate::session::{LiveSession, UserKey};
 
 /// The apps that are configured now.
@@ -33,11 +33,16 @@ pub(super) struct UserQuery {
 impl UserQuery {
     /// The user, if the app is configured. Whether the user was ever here is another question.
     pub(super) fn key(&self, apps: &Apps) -> Result<UserKey, GatewayError> {
+        self.find(apps).map(|(user, _)| user)
+    }
+
+    /// The same with the app that the user uses.
+    pub(super) fn find(&self, apps: &Apps) -> Result<(UserKey, App), GatewayError> {
         let named = NamedApp {
             name: self.app.as_deref(),
             authorizer: self.authorizer_appid.as_deref(),
         };
-        user_key(apps, named, &self.user)
+        user_in(apps, named, &self.user)
     }
 }
 
@@ -47,6 +52,10 @@ pub(super) fn user_key(
     named: NamedApp<'_>,
     user: &str,
 ) -> Result<UserKey, GatewayError> {
+    user_in(apps, named, user).map(|(user, _)| user)
+}
+
+fn user_in(apps: &Apps, named: NamedApp<'_>, user: &str) -> Result<(UserKey, App), GatewayError> {
     let app = match named.name {
         Some(name) => apps.get(name).ok_or_else(unknown_app)?,
         None => apps.only().ok_or_else(|| {
@@ -56,19 +65,20 @@ pub(super) fn user_key(
             )
         })?,
     };
-    let authorizer = named.app_of_user(app)?.authorizer().cloned();
+    let app = named.app_of_user(app)?;
     if user.is_empty() {
         return Err(GatewayError::new(
             ErrorCode::RequestInvalid,
             "The user has no name; send the openid, as user=OPENID.",
         ));
     }
-    Ok(UserKey {
+    let user = UserKey {
         provider: app.provider.kind(),
         app: app.name.clone(),
-        authorizer,
+        authorizer: app.authorizer().cloned(),
         subject: user.into(),
-    })
+    };
+    Ok((user, app))
 }
 
 pub(super) fn unknown_app() -> GatewayError {

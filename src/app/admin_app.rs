@@ -10,7 +10,7 @@ use super::reload::Reloader;
 use crate::admin::{self, AdminApi, AppTokens, CurrentApps, Parts, Readiness};
 use crate::broker::TokenBroker;
 use crate::metrics::Metrics;
-use crate::session::SessionService;
+use crate::session::{SessionService, UserService};
 
 /// What the admin listener's endpoints share.
 #[derive(Clone)]
@@ -21,6 +21,7 @@ pub(super) struct AdminApp {
     apps: web::Data<CurrentApps>,
     tokens: web::Data<AppTokens>,
     broker: web::Data<TokenBroker>,
+    users: web::Data<UserService>,
 }
 
 impl AdminApp {
@@ -53,6 +54,7 @@ impl AdminApp {
             apps: web::Data::new(CurrentApps(reloader.apps.subscribe())),
             tokens: web::Data::new(AppTokens(process.tokens.clone())),
             broker: web::Data::new(process.broker.clone()),
+            users: web::Data::new(process.users()),
         }
     }
 
@@ -63,6 +65,7 @@ impl AdminApp {
             .app_data(self.apps.clone())
             .app_data(self.tokens.clone())
             .app_data(self.broker.clone())
+            .app_data(self.users.clone())
             .app_data(web::Data::new(sessions))
             .configure(admin::configure);
     }

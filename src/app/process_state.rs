@@ -15,7 +15,7 @@ use crate::limit::{GuessWatch, LocalLimits};
 use crate::metrics::Metrics;
 use crate::proxy::via::Via;
 use crate::proxy::websocket::limits::Websockets;
-use crate::session::{SessionService, SessionStore, TokenCarrier};
+use crate::session::{SessionService, SessionStore, TokenCarrier, UserService};
 use crate::store::StoreHandle;
 use crate::telemetry::{AccessLog, Traces};
 
@@ -114,6 +114,17 @@ impl ProcessState {
             &settings.secrets.naming_key,
             settings.store.key_prefix.as_str(),
         )
+    }
+
+    /// What operators do to users.
+    pub(super) fn users(&self) -> UserService {
+        let stores = self.store.process();
+        UserService {
+            store: stores.sessions,
+            users: stores.users,
+            naming: self.settings.secrets.naming_key.clone(),
+            metrics: self.metrics.clone(),
+        }
     }
 
     /// Sessions over a worker's store.

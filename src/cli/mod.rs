@@ -1,6 +1,7 @@
 //! The command line: one file per command. Messages go to stderr, what a script would read goes to
 //! stdout.
 
+mod admin;
 mod check;
 mod completions;
 mod demo;
@@ -14,6 +15,7 @@ mod sandbox;
 mod schema;
 mod serve;
 mod sessions;
+mod users;
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -52,6 +54,7 @@ enum Command {
     Doctor(doctor::DoctorArgs),
     Serve(serve::ServeArgs),
     Sessions(sessions::SessionsArgs),
+    Users(users::UsersArgs),
     Keygen(keygen::KeygenArgs),
     Sandbox(sandbox::SandboxArgs),
     Echo(echo::EchoArgs),
@@ -98,6 +101,7 @@ pub fn run() -> ExitCode {
         Command::Doctor(args) => doctor::run(&args),
         Command::Serve(args) => serve::run(&args),
         Command::Sessions(args) => sessions::run(&args),
+        Command::Users(args) => users::run(&args),
         Command::Keygen(args) => keygen::run(&args),
         Command::Sandbox(args) => sandbox::run(&args),
         Command::Echo(args) => echo::run(&args),

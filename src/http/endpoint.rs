@@ -42,6 +42,10 @@ impl Endpoint {
         Self::new(path, "PUT", Some(handler))
     }
 
+    pub const fn patch(path: &'static str, handler: fn() -> Route) -> Self {
+        Self::new(path, "PATCH", Some(handler))
+    }
+
     pub const fn delete(path: &'static str, handler: fn() -> Route) -> Self {
         Self::new(path, "DELETE", Some(handler))
     }

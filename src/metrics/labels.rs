@@ -71,12 +71,12 @@ pub struct AppLabel {
     pub app: String,
 }
 
-/// An app, an operation on its users' open data, and what came of it.
+/// An app, an operation on its users' open data or on a user, and what came of it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct AppOperation {
     /// The app's name in the configuration.
     pub app: String,
-    /// `decrypt`, `phone`, `status` or `reset`.
+    /// `decrypt`, `phone`, `status` or `reset`; of a user `claims`, `block` or `unblock`.
     pub operation: &'static str,
     /// `ok`, `ok_older_key`, `replayed`, `stale`, or an error code of docs/errors.md.
     pub outcome: &'static str,

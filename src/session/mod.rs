@@ -13,6 +13,7 @@ pub mod service;
 pub mod store;
 pub mod token;
 pub mod user;
+pub mod user_service;
 pub mod user_state;
 pub mod users;
 
@@ -27,5 +28,6 @@ pub use store::{
 };
 pub use token::{SessionId, SessionToken, TokenError};
 pub use user::{ProviderKind, UserKey};
+pub use user_service::UserService;
 pub use user_state::{Block, KeptPatch, PatchLife, UserState};
 pub use users::{Blocked, ClaimsChange, Users};

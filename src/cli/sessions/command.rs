@@ -1,19 +1,13 @@
 //! The command line and what each command does.
 
-use std::path::{Path, PathBuf};
-
 use anyhow::{Context as _, Result};
 use clap::{Args, Subcommand};
 use reqwest::Method;
 use serde_json::Value;
 
-use super::client::AdminClient;
 use super::table;
-use crate::cli::{UsageError, print, say};
-use crate::config::Settings;
-use crate::files;
-use crate::provider::registry::platform;
-use crate::secret::Secret;
+use crate::cli::admin::{AdminClient, GatewayArgs, UserArgs, note_doubt, number, query, show_json};
+use crate::cli::{print, say};
 use crate::session::SessionId;
 
 /// Show and end users' sessions, through the admin API of a running gateway
@@ -52,19 +46,6 @@ enum SessionsCommand {
 }
 
 #[derive(Debug, Args)]
-struct UserArgs {
-    /// The app's name in the configuration; required if there are several
-    #[arg(long, value_name = "NAME")]
-    app: Option<String>,
-    /// The id of the user's app, if the configured one acts for it
-    #[arg(long, value_name = "APPID")]
-    authorizer: Option<String>,
-    /// The user: an openid
-    #[arg(long, value_name = "OPENID")]
-    user: String,
-}
-
-#[derive(Debug, Args)]
 struct CountArgs {
     /// The app's name in the configuration; required if there are several
     #[arg(long, value_name = "NAME", requires = "user")]
@@ -84,65 +65,25 @@ struct SessionArg {
     session: SessionId,
 }
 
-/// Which gateway, and what opens its API. The token itself is no option: arguments can be read by
-/// every user of the machine.
-#[derive(Debug, Args)]
-struct GatewayArgs {
-    /// The configuration file, for admin.listen and admin.token; a .env beside it is also read
-    #[arg(
-        long = "config",
-        short = 'c',
-        value_name = "FILE",
-        default_value = "hufu.toml",
-        global = true
-    )]
-    config: PathBuf,
-    /// The admin listener, such as http://10.0.0.5:8081, instead of the file's
-    #[arg(long, value_name = "URL", global = true)]
-    admin: Option<String>,
-    /// The environment variable with the token, instead of the file's
-    #[arg(long, value_name = "NAME", global = true)]
-    token_env: Option<String>,
-    /// The file with the token, instead of the configuration's
-    #[arg(long, value_name = "FILE", global = true, conflicts_with = "token_env")]
-    token_file: Option<PathBuf>,
-}
-
 pub(crate) fn run(args: &SessionsArgs) -> Result<()> {
     let (client, settings) = args.gateway.client()?;
-    if let Some(odd) = settings.and_then(|settings| args.command.user_doubt(&settings)) {
-        say(&format!(
-            "note: --user {odd}. A backend gets it as X-WX-OPENID"
-        ));
-    }
+    let (app, user) = args.command.named();
+    note_doubt(settings.as_ref(), app, user);
     let answer = actix_web::rt::System::new().block_on(args.command.ask(&client))?;
     if args.json {
-        // What was done without an answer is an empty one: a script reads one line in any case.
-        let body = if answer.is_null() {
-            serde_json::json!({})
-        } else {
-            answer
-        };
-        return print(&format!("{body}\n"));
+        return show_json(answer);
     }
     args.command.show(&answer)
 }
 
 impl SessionsCommand {
-    /// What is odd about the user's id, where the configuration says of which platform it is.
-    fn user_doubt(&self, settings: &Settings) -> Option<String> {
-        let (app, user) = match self {
-            Self::List(who) | Self::RevokeAll(who) => (who.app.as_deref(), who.user.as_str()),
-            Self::Count(who) => (who.app.as_deref(), who.user.as_deref()?),
-            Self::Show(_) | Self::Revoke(_) => return None,
-        };
-        let mut apps = settings
-            .apps
-            .iter()
-            .filter(|known| app.is_none_or(|app| *known.name == *app));
-        let app = apps.next().filter(|_| apps.next().is_none())?;
-        let doubt = platform(app.provider).user_doubt?;
-        doubt(user)
+    /// The app and the user that it names.
+    fn named(&self) -> (Option<&str>, Option<&str>) {
+        match self {
+            Self::List(who) | Self::RevokeAll(who) => (who.app.as_deref(), Some(&who.user)),
+            Self::Count(who) => (who.app.as_deref(), who.user.as_deref()),
+            Self::Show(_) | Self::Revoke(_) => (None, None),
+        }
     }
 
     async fn ask(&self, client: &AdminClient) -> Result<Value> {
@@ -163,7 +104,7 @@ impl SessionsCommand {
                 (format!("/sessions/{}", one.session), Vec::new())
             }
         };
-        client.call(method, &path, &query).await
+        client.call(method, &path, &query, None).await
     }
 
     fn show(&self, answer: &Value) -> Result<()> {
@@ -197,108 +138,6 @@ impl SessionsCommand {
     }
 }
 
-fn number(body: &Value, key: &str) -> Result<u64> {
-    body[key]
-        .as_u64()
-        .with_context(|| format!("the gateway's answer has no {key}"))
-}
-
-fn query<'a>(
-    app: &'a Option<String>,
-    authorizer: &'a Option<String>,
-    user: Option<&'a str>,
-) -> Vec<(&'static str, &'a str)> {
-    let named = [
-        ("app", app.as_deref()),
-        ("authorizer_appid", authorizer.as_deref()),
-        ("user", user),
-    ];
-    named
-        .into_iter()
-        .filter_map(|(name, value)| Some((name, value?)))
-        .collect()
-}
-
 fn session_id(text: &str) -> Result<SessionId, &'static str> {
     SessionId::parse(text).ok_or("a session's name has 25 letters, digits, \"-\" and \"_\", such as XQA6q4mipt_R0QqKUlbqAY2fw")
-}
-
-impl GatewayArgs {
-    /// The configuration is read only for what the options leave open: the machine may have none.
-    fn client(&self) -> Result<(AdminClient, Option<Settings>)> {
-        let given = self.token()?;
-        let from = match (&self.token_env, &self.token_file) {
-            (Some(name), _) => format!("the token in the variable {name} of --token-env"),
-            (None, Some(path)) => format!("the token in {} of --token-file", path.display()),
-            (None, None) => format!("admin.token of {}", self.config.display()),
-        };
-        if let (Some(admin), Some(token)) = (&self.admin, &given) {
-            return Ok((AdminClient::new(admin, token, from)?, None));
-        }
-        let (settings, mut warnings) = Settings::load(&self.config)?;
-        // What is odd about routes is for `hufu check`, not for whoever looks for a session.
-        warnings.retain(|warning| warning.path.is_empty() || warning.path.starts_with("admin"));
-        crate::cli::warn(&warnings);
-        let admin = self
-            .admin
-            .clone()
-            .unwrap_or_else(|| url_of(settings.admin.listen));
-        let missing = || {
-            UsageError(format!(
-                "{}: admin.token is not set; set it for the gateway too, or use --token-env or --token-file",
-                self.config.display()
-            ))
-        };
-        let token = given
-            .or_else(|| settings.admin.token.clone())
-            .ok_or_else(missing)?;
-        Ok((AdminClient::new(&admin, &token, from)?, Some(settings)))
-    }
-
-    fn token(&self) -> Result<Option<Secret<String>>, UsageError> {
-        let text = match (&self.token_env, &self.token_file) {
-            (Some(name), _) => std::env::var(name).map_err(|_| {
-                UsageError(format!("--token-env {name}: there is no such variable"))
-            })?,
-            (None, Some(path)) => read(path)?,
-            (None, None) => return Ok(None),
-        };
-        Ok(Some(Secret::new(
-            text.trim_end_matches(['\r', '\n']).to_owned(),
-        )))
-    }
-}
-
-fn read(path: &Path) -> Result<String, UsageError> {
-    let text = files::read_piped_text(path)
-        .map_err(|reason| UsageError(format!("--token-file: {} {reason}", path.display())))?;
-    Ok(text.to_string())
-}
-
-/// Where a listener is reached from its own machine.
-fn url_of(mut listen: std::net::SocketAddr) -> String {
-    if listen.ip().is_unspecified() {
-        listen.set_ip(if listen.is_ipv4() {
-            std::net::Ipv4Addr::LOCALHOST.into()
-        } else {
-            std::net::Ipv6Addr::LOCALHOST.into()
-        });
-    }
-    format!("http://{listen}")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_listener_on_every_address_is_asked_on_the_machine_itself() {
-        for (listen, url) in [
-            ("0.0.0.0:8081", "http://127.0.0.1:8081"),
-            ("[::]:1", "http://[::1]:1"),
-            ("10.0.0.5:2", "http://10.0.0.5:2"),
-        ] {
-            assert_eq!(url_of(listen.parse().unwrap()), url);
-        }
-    }
 }

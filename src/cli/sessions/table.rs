@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::cli::admin::harmless;
+
 /// Column heads, and the keys of the API.
 const COLUMNS: [(&str, &str); 5] = [
     ("SESSION", "session_id"),
@@ -72,15 +74,6 @@ fn shown(key: &str, value: &Value) -> String {
         Value::String(text) => harmless(text),
         other => other.to_string(),
     }
-}
-
-/// A device names itself: nothing of it may move the cursor, or write from right to left.
-fn harmless(text: &str) -> String {
-    let odd = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
-    };
-    text.chars().map(|c| if odd(c) { '?' } else { c }).collect()
 }
 
 #[cfg(test)]

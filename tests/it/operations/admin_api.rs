@@ -3,6 +3,7 @@
 
 mod command;
 mod openapi;
+mod users;
 
 use std::collections::BTreeSet;
 
@@ -16,16 +17,29 @@ fn gateway(store: &str, config: &str) -> Gateway {
     Gateway::on(store, &format!("admin.token = \"{TOKEN}\"\n{config}"))
 }
 
-fn gateways() -> Vec<(Gateway, Option<RedisServer>)> {
+fn gateways(config: &str) -> Vec<(Gateway, Option<RedisServer>)> {
     let redis = RedisServer::start(&[]);
     vec![
-        (gateway("memory:", ""), None),
-        (gateway(&redis.url(""), ""), Some(redis)),
+        (gateway("memory:", config), None),
+        (gateway(&redis.url(""), config), Some(redis)),
     ]
 }
 
 async fn ask(gateway: &Gateway, method: &str, path: &str, token: Option<&str>) -> (u16, Value) {
-    let request = http().request(method, gateway.admin_at(&format!("/admin/api{path}")));
+    ask_with(gateway, method, path, token, None).await
+}
+
+async fn ask_with(
+    gateway: &Gateway,
+    method: &str,
+    path: &str,
+    token: Option<&str>,
+    body: Option<&Value>,
+) -> (u16, Value) {
+    let mut request = http().request(method, gateway.admin_at(&format!("/admin/api{path}")));
+    if let Some(body) = body {
+        request = request.json(body);
+    }
     let answer = token
         .into_iter()
         .fold(request, |request, token| request.bearer_auth(token))
@@ -132,7 +146,7 @@ async fn alive(gateway: &Gateway, login: &Value) -> bool {
 
 #[tokio::test]
 async fn operators_see_a_users_sessions_and_end_them() {
-    for (gateway, _redis) in gateways() {
+    for (gateway, _redis) in gateways("") {
         let (first, second, stranger) = (
             gateway.login("alice").await,
             gateway.login("alice").await,
@@ -230,7 +244,7 @@ async fn operators_see_a_users_sessions_and_end_them() {
 
 #[tokio::test]
 async fn a_name_of_before_a_rotation_still_finds_and_ends_the_session() {
-    for (gateway, _redis) in gateways() {
+    for (gateway, _redis) in gateways("") {
         let login = gateway.login("alice").await;
         let rotated: Value = gateway
             .post("/auth/rotate")

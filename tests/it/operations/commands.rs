@@ -404,6 +404,7 @@ fn every_command_explains_itself() {
         "doctor",
         "serve",
         "sessions",
+        "users",
         "keygen",
         "sandbox",
         "echo",

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use hufu::clock::monotonic_now;
 
 use crate::helpers::{
-    Client, Fault, Gateway, Link, RedisCluster, RedisServer, Running, SENTINEL_PASSWORD,
+    APPID, Client, Fault, Gateway, Link, RedisCluster, RedisServer, Running, SENTINEL_PASSWORD,
     SentinelGroup, echo_upstream, http, replicated, until,
 };
 
@@ -354,5 +354,60 @@ async fn a_cluster_whose_slots_move() {
             "{mode}: Cluster, after each of four moves of the slots in question: served for {worst:?} more at the most (bound {BOUND:?})"
         );
         assert!(worst < BOUND + SLACK, "{worst:?}");
+    }
+}
+
+/// Changes that operators make reach the other gateway as revocations do; with the cache off it has
+/// nothing to learn.
+#[tokio::test]
+async fn fifty_changes_of_claims_and_blocks() {
+    const OPERATOR: &str = "an-operators-token-for-tests";
+    let more = format!("admin.token = \"{OPERATOR}\"\nsession.visible_claims = [\"n\"]\n");
+    for mode in ["tracking", "pubsub", "off"] {
+        let redis = RedisServer::start(&[]);
+        let pair = Pair::over(&redis.url(""), None, mode, &more).await;
+        let user = format!("user={}", hufu::sandbox::openid(APPID, "alice"));
+        let operate = async |method: &str, what: &str, body: serde_json::Value| {
+            let url = pair
+                .one
+                .admin_at(&format!("/admin/api/users/{what}?{user}"));
+            let answer = pair.clients[0]
+                .request(method, url)
+                .bearer_auth(OPERATOR)
+                .json(&body)
+                .await;
+            assert!(answer.is_success(), "{}", answer.text());
+        };
+        let seen = async |client: &Client, gateway: &Gateway, token: &str| {
+            let url = gateway.at("/auth/session");
+            client.get(url).bearer_auth(token).await.json()["claims"]["n"].clone()
+        };
+        let (mut changes, mut blocks) = (Vec::new(), Vec::new());
+        for n in 0..50 {
+            let token = pair.known().await;
+            operate("PATCH", "claims", serde_json::json!({ "n": n })).await;
+            let changed = monotonic_now();
+            for client in &pair.clients {
+                assert_eq!(seen(client, &pair.one, &token).await, n, "{mode}");
+                until("the change", async || {
+                    seen(client, &pair.other, &token).await == n
+                })
+                .await;
+            }
+            changes.push(changed.elapsed());
+            operate("PUT", "block", serde_json::json!({})).await;
+            let blocked = monotonic_now();
+            let served = pair.served_for(&token, blocked, &[401]).await;
+            blocks.push(blocked.elapsed());
+            assert!(served < BOUND, "{mode}: {served:?}");
+            operate("DELETE", "block", serde_json::json!({})).await;
+        }
+        changes.sort();
+        blocks.sort();
+        assert!(changes[49] < BOUND + SLACK, "{mode}: {:?}", changes[49]);
+        println!(
+            "{mode}: every worker of the other gateway has a change of claims after {:?} (median), {:?} (worst of 50); it refuses a blocked user after {:?}, {:?}",
+            changes[25], changes[49], blocks[25], blocks[49]
+        );
     }
 }

@@ -285,6 +285,7 @@ async fn whatever_ends_a_session_is_told_to_the_other_gateway() {
         "rotate",
         "device",
         "operator",
+        "block",
         "cap",
     ];
     for way in ways {
@@ -303,6 +304,13 @@ async fn whatever_ends_a_session_is_told_to_the_other_gateway() {
             "operator" => client
                 .request("DELETE", one.admin_at(&format!("/admin/api/sessions/{id}")))
                 .bearer_auth("an-admin-token-for-tests"),
+            "block" => {
+                let openid = hufu::sandbox::openid(crate::helpers::APPID, "alice");
+                client
+                    .put(one.admin_at(&format!("/admin/api/users/block?user={openid}")))
+                    .bearer_auth("an-admin-token-for-tests")
+                    .json(&serde_json::json!({}))
+            }
             "cap" => {
                 one.token("alice").await;
                 client.get(one.at("/auth/healthz"))
@@ -315,6 +323,16 @@ async fn whatever_ends_a_session_is_told_to_the_other_gateway() {
         assert!(answer.is_success(), "{way}: {}", answer.status());
         let refused = monotonic_now();
         until(way, async || status(token).await == 401).await;
+        if way == "block" {
+            let openid = hufu::sandbox::openid(crate::helpers::APPID, "alice");
+            let lifted = client
+                .request(
+                    "DELETE",
+                    one.admin_at(&format!("/admin/api/users/block?user={openid}")),
+                )
+                .bearer_auth("an-admin-token-for-tests");
+            assert_eq!(lifted.await.status(), 204);
+        }
         println!(
             "{way}: refused by the other gateway after {:?}",
             refused.elapsed()

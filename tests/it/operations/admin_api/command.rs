@@ -9,14 +9,15 @@ use crate::helpers::{APPID, Gateway, RedisServer};
 
 // ---- hufu sessions
 
-struct Cli<'a> {
+pub(super) struct Cli<'a> {
     gateway: &'a Gateway,
+    command: &'static str,
     folder: tempfile::TempDir,
 }
 
 impl<'a> Cli<'a> {
     /// With a configuration whose admin section is the gateway's.
-    fn new(gateway: &'a Gateway) -> Self {
+    pub(super) fn new(gateway: &'a Gateway, command: &'static str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let config = format!(
             "store.url = \"memory:\"\nadmin.listen = \"{}\"\nadmin.token = \"{TOKEN}\"\nserver.listen = \"127.0.0.1:0\"\napps.shop.appid = \"{APPID}\"\n\
@@ -24,7 +25,11 @@ impl<'a> Cli<'a> {
             gateway.admin
         );
         std::fs::write(folder.path().join("hufu.toml"), config).unwrap();
-        Self { gateway, folder }
+        Self {
+            gateway,
+            command,
+            folder,
+        }
     }
 
     fn run(&self, args: &[&str]) -> Output {
@@ -36,13 +41,13 @@ impl<'a> Cli<'a> {
             .env("WRONG_TOKEN", "wrong");
         command
             .current_dir(self.folder.path())
-            .arg("sessions")
+            .arg(self.command)
             .args(args)
             .output()
             .unwrap()
     }
 
-    fn said(&self, args: &[&str]) -> (i32, String, String) {
+    pub(super) fn said(&self, args: &[&str]) -> (i32, String, String) {
         let output = self.run(args);
         let (out, err) = (
             String::from_utf8(output.stdout).unwrap(),
@@ -59,7 +64,7 @@ impl<'a> Cli<'a> {
 #[tokio::test]
 async fn the_command_lists_shows_counts_and_ends_sessions() {
     let gateway = gateway("memory:", "");
-    let cli = Cli::new(&gateway);
+    let cli = Cli::new(&gateway, "sessions");
     let (first, second) = (gateway.login("alice").await, gateway.login("alice").await);
     let alice = openid("alice");
 
@@ -126,7 +131,7 @@ async fn the_command_lists_shows_counts_and_ends_sessions() {
 #[tokio::test]
 async fn the_command_finds_its_gateway_and_says_what_is_wrong() {
     let gateway = gateway("memory:", "");
-    let cli = Cli::new(&gateway);
+    let cli = Cli::new(&gateway, "sessions");
     let url = format!("http://{}", cli.gateway.admin);
     std::fs::write(cli.folder.path().join("token"), format!("{TOKEN}\n")).unwrap();
     for args in [

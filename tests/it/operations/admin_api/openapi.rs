@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::{TOKEN, admin, ask, gateway, openid, text};
+use super::{TOKEN, admin, ask, ask_with, gateway, openid, text};
 use crate::helpers::{Gateway, RedisServer};
 
 // ---- the OpenAPI file
@@ -44,10 +44,13 @@ fn assert_fits(document: &Value, schema: &Value, value: &Value) {
         }
         Value::Object(fields) => {
             for (name, field) in fields {
+                let described = schema["properties"].get(name);
+                let others = schema["additionalProperties"].is_object();
+                let of_others = others.then_some(&schema["additionalProperties"]);
                 assert_fits(
                     document,
-                    schema["properties"]
-                        .get(name)
+                    described
+                        .or(of_others)
                         .unwrap_or_else(|| panic!("{name} is not described")),
                     field,
                 );
@@ -133,6 +136,8 @@ async fn the_openapi_file_describes_what_the_api_answers() {
         ));
     };
     let user = format!("?app=shop&user={}", openid("alice"));
+    // Who is blocked here is not who logs in.
+    let other = format!("?app=shop&user={}", openid("bob"));
     // Those of authorizers need a ticket: platforms/component_processes.rs asks them.
     let operations = || operations().filter(|(_, path)| !path.contains("/authorizers"));
     for (method, template) in operations() {
@@ -143,10 +148,10 @@ async fn the_openapi_file_describes_what_the_api_answers() {
             .replace("{session_id}", text(&login, "session_id"))
             .replace("{app}", "shop");
         let named = template.contains('{');
-        let good = if named {
-            path.clone()
-        } else {
-            format!("{path}{user}")
+        let good = match named {
+            true => path.clone(),
+            false if path.starts_with("/users") => format!("{path}{other}"),
+            false => format!("{path}{user}"),
         };
         let bad = if named {
             path.replace(text(&login, "session_id"), "nobody")
@@ -160,10 +165,34 @@ async fn the_openapi_file_describes_what_the_api_answers() {
             (&on, &good, None),
             (&off, &good, Some(TOKEN)),
         ] {
-            let (status, body) = ask(gateway, method, path, token).await;
+            let (status, body) =
+                ask_with(gateway, method, path, token, body_of(method).as_ref()).await;
             hold(method, &template, status, &body);
         }
     }
+    // Bodies that are none, and a session that cannot be read.
+    for (method, path) in [("PATCH", "/users/claims"), ("PUT", "/users/block")] {
+        let template = format!("/admin/api{path}");
+        let (status, body) = admin(&on, method, &format!("{path}{other}")).await;
+        assert_eq!(status, 415);
+        hold(method, &template, status, &body);
+        let long = json!({ "a": "x".repeat(20_000) });
+        let path = format!("{path}{other}");
+        let (status, body) = ask_with(&on, method, &path, Some(TOKEN), Some(&long)).await;
+        assert_eq!(status, 413);
+        hold(method, &template, status, &body);
+    }
+    let id = text(&gateway_login(&on).await, "session_id").to_owned();
+    let record = format!("hufu:s:{{{}}}:{}", &id[..3], &id[3..]);
+    redis
+        .ask::<()>(&["SET", &record, "damaged", "KEEPTTL"])
+        .unwrap();
+    let path = format!("/users/claims{user}");
+    let patch = body_of("PATCH");
+    let (status, body) = ask_with(&on, "PATCH", &path, Some(TOKEN), patch.as_ref()).await;
+    assert_eq!(status, 500);
+    assert!(text(&body, "detail").contains(&id), "{body}");
+    hold("PATCH", "/admin/api/users/claims", status, &body);
     redis.kill();
     for (method, template) in operations() {
         let path = template
@@ -171,12 +200,9 @@ async fn the_openapi_file_describes_what_the_api_answers() {
             .unwrap()
             .replace("{session_id}", &"A".repeat(25))
             .replace("{app}", "shop");
-        let (status, body) = admin(
-            &on,
-            method,
-            &format!("{path}{}", if template.contains('{') { "" } else { &user }),
-        )
-        .await;
+        let path = format!("{path}{}", if template.contains('{') { "" } else { &user });
+        let (status, body) =
+            ask_with(&on, method, &path, Some(TOKEN), body_of(method).as_ref()).await;
         hold(method, &template, status, &body);
     }
     let template = "/admin/api/apps/{app}/access-token";
@@ -219,6 +245,15 @@ async fn the_openapi_file_describes_what_the_api_answers() {
         }
     }
     assert_eq!(seen, described, "every answer that is described was seen");
+}
+
+/// What the operations of this method take.
+fn body_of(method: &str) -> Option<Value> {
+    match method {
+        "PATCH" => Some(json!({"role": ["staff"], "vip": true, "level": null})),
+        "PUT" => Some(json!({"reason": "fraud"})),
+        _ => None,
+    }
 }
 
 async fn gateway_login(gateway: &Gateway) -> Value {

@@ -14,7 +14,7 @@ const CONNECT: Duration = Duration::from_secs(3);
 const ANSWER: Duration = Duration::from_secs(10);
 
 /// A gateway's admin API.
-pub(super) struct AdminClient {
+pub(in crate::cli) struct AdminClient {
     client: Client,
     base: Url,
     token: Secret<String>,
@@ -23,7 +23,11 @@ pub(super) struct AdminClient {
 }
 
 impl AdminClient {
-    pub(super) fn new(admin: &str, token: &Secret<String>, token_from: String) -> Result<Self> {
+    pub(in crate::cli) fn new(
+        admin: &str,
+        token: &Secret<String>,
+        token_from: String,
+    ) -> Result<Self> {
         // A second client in the process finds it installed.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let wrong = || {
@@ -59,19 +63,23 @@ impl AdminClient {
     }
 
     /// The body that it answers with, or null where there is none.
-    pub(super) async fn call(
+    pub(in crate::cli) async fn call(
         &self,
         method: Method,
         path: &str,
         query: &[(&str, &str)],
+        body: Option<&Value>,
     ) -> Result<Value> {
         let mut url = self.base.clone();
         url.set_path(&format!("/admin/api{path}"));
-        let request = self
+        let mut request = self
             .client
             .request(method, url)
             .query(query)
             .bearer_auth(self.token.expose());
+        if let Some(body) = body {
+            request = request.json(body);
+        }
         // The error of the client would show the URL, and with it the user.
         let sent = request.send().await.map_err(reqwest::Error::without_url);
         let answer = sent.with_context(|| {

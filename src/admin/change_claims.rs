@@ -1,0 +1,62 @@
+//! `PATCH /admin/api/users/claims?app=…&user=…`: changes the claims of all sessions of a user.
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde::Serialize;
+
+use super::user::{CurrentApps, UserQuery, operator_address};
+use crate::http::answer::json;
+use crate::http::json_body::{Example, Object};
+use crate::http::{ErrorCode, GatewayError};
+use crate::session::{Claims, ClaimsChange, ClaimsPatch, UserService};
+
+impl Example for ClaimsPatch {
+    const EXAMPLE: &'static str = "{\"role\": [\"staff\"], \"vip\": null}";
+}
+
+#[derive(Serialize)]
+struct ChangeAnswer {
+    sessions: u64,
+    claims: Claims,
+}
+
+/// 200 with how many sessions the user has, and the claims of the newest one; without a session
+/// those that the user gets at a login. The body is a JSON merge patch (RFC 7396).
+pub(super) async fn change_claims(
+    req: HttpRequest,
+    query: web::Query<UserQuery>,
+    body: web::Json<Object<ClaimsPatch>>,
+    apps: web::Data<CurrentApps>,
+    users: web::Data<UserService>,
+) -> Result<HttpResponse, GatewayError> {
+    let (user, app) = query.find(&apps.now())?;
+    let Object(patch) = body.into_inner();
+    let name = users.name_of(&user);
+    match users.change_claims(&user, &patch, app.patch_life()).await? {
+        ClaimsChange::Done { sessions, claims } => {
+            let from = operator_address(&req);
+            let (set, removed) = (names(&patch, true), names(&patch, false));
+            log::info!(audit = "claims", app = &*user.app, user = name.as_str(), set = set.as_str(), removed = removed.as_str(), sessions = sessions, from = from.as_str(); "an operator changed the claims of a user");
+            Ok(json(&ChangeAnswer { sessions, claims }))
+        }
+        ClaimsChange::Unfit(error) => Err(GatewayError::new(
+            ErrorCode::RequestInvalid,
+            format!("Nothing was changed, the claims do not fit: {error}."),
+        )),
+        ClaimsChange::Unreadable(session, why) => {
+            let session = session.to_string();
+            log::warn!(app = &*user.app, user = name.as_str(), session = session.as_str(); "the claims of a user cannot be changed, since the record of a session cannot be read: {why}");
+            Err(GatewayError::new(
+                ErrorCode::Misconfigured,
+                format!(
+                    "Nothing was changed: the record of session {session} cannot be read ({why}). Configure the key that sealed it, or end all sessions of the user."
+                ),
+            ))
+        }
+    }
+}
+
+/// The names of the claims that are set, or removed. Their values stay out of the log.
+fn names(patch: &ClaimsPatch, set: bool) -> String {
+    let named = patch.iter().filter(|(_, value)| value.is_some() == set);
+    named.map(|(name, _)| name).collect::<Vec<_>>().join(",")
+}

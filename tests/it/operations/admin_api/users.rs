@@ -1,0 +1,254 @@
+//! Changed claims and blocked users, through the admin API and `hufu users`.
+
+use serde_json::{Value, json};
+
+use super::command::Cli;
+use super::{TOKEN, admin, alive, ask_with, gateway, gateways, openid, text};
+use crate::helpers::{Gateway, http};
+
+const CLAIMS: &str = "session.visible_claims = [\"role\", \"vip\"]\n";
+
+fn of(what: &str, user: &str) -> String {
+    format!("/users{what}?app=shop&user={}", openid(user))
+}
+
+async fn change(gateway: &Gateway, user: &str, patch: Value) -> (u16, Value) {
+    let path = of("/claims", user);
+    ask_with(gateway, "PATCH", &path, Some(TOKEN), Some(&patch)).await
+}
+
+async fn block(gateway: &Gateway, user: &str, body: Value) -> (u16, Value) {
+    let path = of("/block", user);
+    ask_with(gateway, "PUT", &path, Some(TOKEN), Some(&body)).await
+}
+
+async fn claims(gateway: &Gateway, login: &Value) -> Value {
+    let shown = gateway
+        .get("/auth/session")
+        .bearer_auth(text(login, "token"))
+        .await;
+    shown.json()["claims"].clone()
+}
+
+#[tokio::test]
+async fn operators_change_claims_and_they_stay() {
+    for (gateway, _redis) in gateways(CLAIMS) {
+        let first = gateway.login("alice").await;
+        let staff = json!({"role": ["staff"], "vip": true});
+        let changed = change(&gateway, "alice", staff.clone()).await;
+        assert_eq!(changed, (200, json!({"sessions": 1, "claims": staff})));
+        assert_eq!(claims(&gateway, &first).await, staff);
+        let second = gateway.login("alice").await;
+        assert_eq!(claims(&gateway, &second).await, staff);
+        let (_, changed) = change(&gateway, "alice", json!({"vip": null})).await;
+        assert_eq!(
+            changed,
+            json!({"sessions": 2, "claims": {"role": ["staff"]}})
+        );
+        let (status, shown) = admin(&gateway, "GET", &of("", "alice")).await;
+        assert_eq!(
+            (status, shown),
+            (
+                200,
+                json!({
+                    "app": "shop", "provider": "wechat-mini-program", "user": openid("alice"),
+                    "sessions": 2, "blocked": null,
+                    "changed_claims": {"role": ["staff"], "vip": null}, "changed_until": null
+                })
+            )
+        );
+        // The usual type of a merge patch does as well.
+        let request = http().request(
+            "PATCH",
+            gateway.admin_at(&format!("/admin/api{}", of("/claims", "bob"))),
+        );
+        let answer = request
+            .bearer_auth(TOKEN)
+            .header("content-type", "application/merge-patch+json")
+            .body(r#"{"role":"guest"}"#)
+            .await;
+        assert_eq!(
+            (answer.status(), answer.json()),
+            (200, json!({"sessions": 0, "claims": {"role": "guest"}}))
+        );
+        assert_eq!(
+            gateway
+                .counted(
+                    "hufu_user_changes_total{app=\"shop\",operation=\"claims\",outcome=\"done\"}"
+                )
+                .await,
+            3
+        );
+        let log = gateway.stderr();
+        let line = log
+            .lines()
+            .find(|line| line.contains("an operator changed the claims of a user"))
+            .unwrap();
+        for part in ["audit", "claims", "role,vip", "127.0.0.1", "user"] {
+            assert!(line.contains(part), "{line}");
+        }
+        assert!(
+            !log.contains("staff") && !log.contains(&openid("alice")),
+            "{log}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn operators_block_users() {
+    for (gateway, _redis) in gateways("") {
+        let login = gateway.login("alice").await;
+        let other = gateway.login("bob").await;
+        let (status, blocked) = block(&gateway, "alice", json!({"reason": "fraud"})).await;
+        assert_eq!((status, &blocked["revoked"]), (200, &json!(1)), "{blocked}");
+        assert!(!alive(&gateway, &login).await && alive(&gateway, &other).await);
+        let code = gateway.code("alice");
+        // The second time it is the settled outcome that answers.
+        for _ in 0..2 {
+            let refused = gateway.login_with(json!({ "code": code })).await;
+            assert_eq!(
+                (refused.status(), refused.code()),
+                (403, Some("user_blocked"))
+            );
+            assert_eq!(
+                refused.json()["detail"],
+                "The operator has blocked this user."
+            );
+            assert!(!refused.text().contains("fraud"));
+        }
+        let (_, shown) = admin(&gateway, "GET", &of("", "alice")).await;
+        assert_eq!(
+            (&shown["blocked"]["reason"], &shown["blocked"]["until"]),
+            (&json!("fraud"), &blocked["until"])
+        );
+        for _ in 0..2 {
+            let lifted = admin(&gateway, "DELETE", &of("/block", "alice")).await;
+            assert_eq!(lifted, (204, Value::Null));
+        }
+        let login = gateway.login("alice").await;
+        assert!(alive(&gateway, &login).await);
+        let until = "2099-01-01T00:00:00Z";
+        let (_, blocked) = block(&gateway, "alice", json!({"until": until})).await;
+        let ten_years = blocked["until"].as_str().unwrap();
+        assert!(ten_years < until, "ten years are the most: {blocked}");
+        let counted = async |operation: &str, outcome: &str| {
+            let labels = format!("app=\"shop\",operation=\"{operation}\",outcome=\"{outcome}\"");
+            gateway
+                .counted(&format!("hufu_user_changes_total{{{labels}}}"))
+                .await
+        };
+        assert_eq!(
+            (
+                counted("block", "done").await,
+                counted("unblock", "done").await,
+                counted("unblock", "nothing").await
+            ),
+            (2, 1, 1)
+        );
+        let log = gateway.stderr();
+        let lines = |words: &str| log.lines().filter(|line| line.contains(words)).count();
+        assert_eq!(
+            (
+                lines("an operator blocked a user"),
+                lines("an operator lifted the block of a user")
+            ),
+            (2, 1),
+            "{log}"
+        );
+        assert!(log.contains("fraud") && !log.contains(&openid("alice")));
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_change_is_refused_by_its_name() {
+    let gateway = gateway("memory:", CLAIMS);
+    let login = gateway.login("alice").await;
+    let long = "x".repeat(2048);
+    for (body, words) in [
+        (json!([]), "an object such as"),
+        (json!({"Role": "x"}), "\"Role\" is no name"),
+        (json!({"role": {"a": 1}}), "the claim \"role\" is an object"),
+        (json!({"role": [1]}), "the claim \"role\" is a list of"),
+        (json!({ "role": long }), "more than 2048 bytes"),
+    ] {
+        let (status, answer) = change(&gateway, "alice", body.clone()).await;
+        assert_eq!((status, text(&answer, "code")), (400, "request_invalid"));
+        assert!(text(&answer, "detail").contains(words), "{body}: {answer}");
+    }
+    for (body, words) in [
+        (json!({"until": "tomorrow"}), "no time such as"),
+        (json!({"until": "2020-01-01T00:00:00Z"}), "is past"),
+        (json!({"until": 5}), "invalid type"),
+        (json!({"reason": "x".repeat(257)}), "more than 256 bytes"),
+        (json!({"why": "x"}), "unknown field"),
+    ] {
+        let (status, answer) = block(&gateway, "alice", body.clone()).await;
+        assert_eq!((status, text(&answer, "code")), (400, "request_invalid"));
+        assert!(text(&answer, "detail").contains(words), "{body}: {answer}");
+    }
+    assert!(alive(&gateway, &login).await);
+    assert_eq!(claims(&gateway, &login).await, json!({}));
+    let (_, shown) = admin(&gateway, "GET", &of("", "alice")).await;
+    assert_eq!(
+        (&shown["blocked"], &shown["changed_claims"]),
+        (&Value::Null, &json!({}))
+    );
+}
+
+#[tokio::test]
+async fn the_command_shows_changes_and_blocks_users() {
+    let gateway = gateway("memory:", CLAIMS);
+    let cli = Cli::new(&gateway, "users");
+    let login = gateway.login("alice").await;
+    let alice = openid("alice");
+    let of = |words: &[&str]| {
+        let named = ["--app", "shop", "--user", &alice];
+        cli.said(&[words, &named].concat())
+    };
+    let (code, out, err) = of(&["claims", "--set", "role=[\"staff\"]", "--set", "vip=true"]);
+    assert_eq!(
+        (code, out.as_str(), err.as_str()),
+        (
+            0,
+            "{\"role\":[\"staff\"],\"vip\":true}\n",
+            "changed; sessions: 1\n"
+        )
+    );
+    let (code, out, _) = of(&["claims", "--remove", "vip", "--json"]);
+    let changed: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(
+        (code, changed),
+        (0, json!({"sessions": 1, "claims": {"role": ["staff"]}}))
+    );
+    assert_eq!(claims(&gateway, &login).await, json!({"role": ["staff"]}));
+    let (code, out, err) = of(&["block", "--for", "30d", "--reason", "fraud"]);
+    assert_eq!((code, out.as_str()), (0, "1\n"));
+    assert!(err.starts_with("blocked until 2"), "{err}");
+    assert!(!alive(&gateway, &login).await);
+    let (code, out, _) = of(&["show"]);
+    assert_eq!(code, 0);
+    for line in [
+        "reason               fraud\n",
+        "sessions             0\n",
+        "changed_claims       {\"role\":[\"staff\"],\"vip\":null}\n",
+    ] {
+        assert!(out.contains(line), "{out}");
+    }
+    let (code, out, err) = of(&["unblock"]);
+    assert_eq!(
+        (code, out.as_str(), err),
+        (0, "", format!("{alice} is not blocked\n"))
+    );
+    gateway.login("alice").await;
+    for wrong in [
+        &["claims"][..],
+        &["claims", "--set", "role"],
+        &["claims", "--set", "a=1", "--remove", "a"],
+        &["claims", "--set", "A=1"],
+        &["block", "--until", "tomorrow"],
+        &["block", "--until", "2020-01-01T00:00:00Z"],
+        &["block", "--for", "1d", "--until", "2099-01-01T00:00:00Z"],
+    ] {
+        assert_eq!(of(wrong).0, 2, "{wrong:?}");
+    }
+}
