@@ -35,6 +35,7 @@ fn gateway(name: &str, store: &str) -> Gateway {
         "path = \"/api/open\"\nauth = \"none\"",
         "path = \"/api/hosted\"",
         "path = \"/api/hosted\"\nhost = \"open.test\"\nauth = \"none\"",
+        "path = \"/api/staff\"\nrequire.role = \"staff\"",
         "path = \"/api/method\"",
         "path = \"/api/method\"\nmethods = [\"GET\"]\nauth = \"none\"",
     ];
@@ -181,6 +182,53 @@ async fn while_redis_is_down_nobody_is_sent_to_log_in() {
             answer.text
         );
     }
+}
+
+/// A 403, which no proxy takes for a yes or for a reason to log in.
+#[tokio::test]
+async fn who_does_not_have_what_the_route_requires_is_refused_by_every_proxy() {
+    for (name, code) in [
+        ("nginx", Some("forbidden")),
+        ("ingress-nginx", None),
+        ("caddy", Some("forbidden")),
+        ("traefik", Some("forbidden")),
+        ("envoy", Some("forbidden")),
+        ("haproxy", Some("forbidden")),
+    ] {
+        let Some(asked) = Asked::by(name).await else {
+            continue;
+        };
+        let bearer = format!("Authorization: Bearer {}\r\n", asked.token().await);
+        let (answer, passed) = asked.ask("POST /api/staff/x", "shop.test", &bearer).await;
+        let refused = (answer.status, answer.header("x-hufu-error"));
+        assert_eq!(refused, (403, code), "{name}: {}", answer.text);
+        assert!(passed.is_empty() && answer.header("location").is_none());
+        let (answer, passed) = asked.ask("GET /api/x", "shop.test", &bearer).await;
+        assert_eq!((answer.status, passed.len()), (200, 1), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn who_has_what_the_route_requires_comes_through_nginx() {
+    let redis = RedisServer::start(&[]);
+    let gateway = gateway("nginx", &redis.url(""));
+    let backend = Upstream::ok();
+    let proxy = Proxy::start("nginx", gateway.listen, &backend.url).await;
+    let proxy = proxy.unwrap();
+    for (user, role, status) in [("ann", "staff", 200), ("ben", "guest", 403)] {
+        let token = gateway
+            .token_with_claims(user, &json!({ "role": role }))
+            .await;
+        let url = format!("http://{}/api/staff/x", proxy.address());
+        let answer = http().get(url).bearer_auth(&token).await;
+        assert_eq!(answer.status(), status, "{role}: {}", answer.text());
+    }
+    let passed = backend.requests();
+    let openid = hufu::sandbox::openid(APPID, "ann");
+    assert!(
+        passed.len() == 1 && passed[0].0.contains(&openid),
+        "{passed:?}"
+    );
 }
 
 #[tokio::test]

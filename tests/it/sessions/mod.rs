@@ -9,5 +9,6 @@ pub(crate) mod leaks;
 mod model;
 mod revocation_bounds;
 mod revoked_under_way;
+mod rules;
 mod two_gateways;
 mod verify;
