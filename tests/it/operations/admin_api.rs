@@ -1,6 +1,7 @@
 //! The admin API and `hufu sessions`, with the real binary and both stores; and the OpenAPI file
 //! against what it describes.
 
+mod authorizers;
 mod command;
 mod openapi;
 mod users;

@@ -9,12 +9,12 @@ use crate::helpers::{Gateway, RedisServer};
 
 // ---- the OpenAPI file
 
-fn openapi() -> Value {
+pub(super) fn openapi() -> Value {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/openapi-admin.json");
     serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
 }
 
-fn resolved<'a>(document: &'a Value, value: &'a Value) -> &'a Value {
+pub(super) fn resolved<'a>(document: &'a Value, value: &'a Value) -> &'a Value {
     match value["$ref"].as_str() {
         Some(reference) => document
             .pointer(reference.strip_prefix('#').unwrap())
@@ -24,7 +24,7 @@ fn resolved<'a>(document: &'a Value, value: &'a Value) -> &'a Value {
 }
 
 /// Whether a value is what a schema says: as much of JSON Schema as the file uses.
-fn assert_fits(document: &Value, schema: &Value, value: &Value) {
+pub(super) fn assert_fits(document: &Value, schema: &Value, value: &Value) {
     let schema = resolved(document, schema);
     let kinds: Vec<&str> = schema["type"].as_array().map_or_else(
         || vec![schema["type"].as_str().unwrap()],
@@ -138,7 +138,7 @@ async fn the_openapi_file_describes_what_the_api_answers() {
     let user = format!("?app=shop&user={}", openid("alice"));
     // Who is blocked here is not who logs in.
     let other = format!("?app=shop&user={}", openid("bob"));
-    // Those of authorizers need a ticket: platforms/component_processes.rs asks them.
+    // Those of authorizers need a ticket: `authorizers` asks them.
     let operations = || operations().filter(|(_, path)| !path.contains("/authorizers"));
     for (method, template) in operations() {
         let login = gateway_login(&on).await;
