@@ -2,7 +2,7 @@
 //! than "unknown".
 
 /// Keys, and whole tables, of later versions.
-const KEYS: [&str; 3] = ["store.pool_size", "open_data.keep", "compat"];
+const KEYS: [&str; 2] = ["store.pool_size", "compat"];
 
 /// Whether a key, written with `*` for the operator's names, comes with a later version.
 pub(super) fn is_later(path: &str) -> bool {

@@ -41,7 +41,7 @@ fn walk(table: &toml::Table, path: &str, paths: &mut Vec<String>) {
             toml::Value::Table(_)
                 if matches!(
                     key,
-                    "request_headers" | "response_headers" | "claims" | "require"
+                    "request_headers" | "response_headers" | "claims" | "require" | "keep"
                 ) =>
             {
                 paths.push(format!("{path}{key}"));

@@ -166,7 +166,7 @@ fn special(at: &str) -> Option<Value> {
             let with_weight = json!({ "type": "object", "properties": { "url": { "type": "string" }, "weight": weight }, "required": ["url"], "additionalProperties": false });
             json!({ "anyOf": [{ "type": "string" }, { "type": "array", "minItems": 1, "items": { "anyOf": [{ "type": "string" }, with_weight] } }] })
         }
-        "identity.claims" => {
+        "identity.claims" | "open_data.keep" => {
             let name = format!("^[a-z0-9_]{{1,{}}}$", Claims::NAME_MAX);
             json!({ "type": "object", "patternProperties": { name: { "type": "string" } }, "additionalProperties": false, "maxProperties": Claims::MAX })
         }

@@ -16,6 +16,7 @@ pub async fn asker(req: &HttpRequest, auth: &Authenticator) -> Result<Asker, Gat
     let inbound = extensions.get::<Inbound>();
     Ok(Asker {
         user: live.session.user.clone(),
+        claims: live.session.claims.clone(),
         request_id: inbound
             .map(|inbound| inbound.id.to_string())
             .unwrap_or_default(),

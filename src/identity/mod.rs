@@ -42,7 +42,9 @@ pub use login_hook::{
     DETAIL_MAX, HookAnswer, HookError, HookQuestion, LoginHook, LoginHookSettings, OnFailure,
     claims_of, detail_of,
 };
-pub use open_data::{Asker, OpenDataError, OpenDataFlow, OpenDataRules, SealedData, Signed};
+pub use open_data::{
+    Asker, KeptField, OpenDataError, OpenDataFlow, OpenDataRules, SealedData, Signed,
+};
 pub use platform_tokens::{NewToken, PlatformTokens, StoredToken, TokenLease, TokenName};
 pub use platform_trouble::PlatformTrouble;
 pub use provider::{ExchangeRequest, Identity, IdentityProvider};

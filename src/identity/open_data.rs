@@ -1,6 +1,7 @@
 //! What hangs on a user's session_key: data that the platform's client has sealed under it, the
 //! check of the key, its reset; and the phone number behind a code.
 //!
+//! - `keeping`: what of it becomes a claim
 //! - `opening`: data, keys and what is demanded of the two; pure
 //! - `phone`: phone numbers, each of which costs the operator money
 //! - `session_key`: what the platform says of a key
@@ -19,12 +20,14 @@ use crate::identity::login_codes::LoginCodes;
 use crate::identity::platform_trouble::PlatformTrouble;
 use crate::limit::{LimitRefusal, Limiter, Policy, Quota};
 use crate::metrics::{AppOperation, Metrics};
-use crate::session::{SessionKeys, SessionService, StoreError, UserKey};
+use crate::session::{Claims, SessionKeys, SessionService, StoreError, UserKey, Users};
 
+mod keeping;
 mod opening;
 mod phone;
 mod session_key;
 
+pub use keeping::KeptField;
 pub use opening::{SealedData, Signed};
 
 /// Data that is refused leaves so long after the work on it began: far longer than the work takes,
@@ -32,18 +35,22 @@ pub use opening::{SealedData, Signed};
 const REFUSED_AFTER: Duration = Duration::from_millis(10);
 
 /// What the operator has decided about open data.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OpenDataRules {
     /// How old data may be; `None`: any age.
     pub max_age: Option<Duration>,
     /// How often one user may ask for a phone number.
     pub phone_limit: Option<Quota>,
+    /// Which fields become claims of the user.
+    pub keep: Vec<KeptField>,
 }
 
 /// Who asks.
 #[derive(Debug, Clone)]
 pub struct Asker {
     pub user: UserKey,
+    /// Those of the session.
+    pub claims: Claims,
     /// The id of the request, for the log.
     pub request_id: String,
 }
@@ -113,6 +120,7 @@ pub struct OpenDataFlow {
     pub apps: Arc<Apps>,
     pub sessions: Arc<SessionService>,
     pub keys: Arc<dyn SessionKeys>,
+    pub users: Arc<dyn Users>,
     pub codes: Arc<dyn LoginCodes>,
     pub tokens: Arc<dyn AppTokenSource>,
     pub limiter: Limiter,
@@ -134,7 +142,11 @@ impl OpenDataFlow {
             Err(error) => error.outcome(),
         };
         self.count(asker, "decrypt", outcome);
-        opened.map(|(data, _)| data)
+        let (data, _) = opened?;
+        if !self.rules.keep.is_empty() {
+            self.keep(asker, &self.app(&asker.user)?, &data).await;
+        }
+        Ok(data)
     }
 
     async fn opened(

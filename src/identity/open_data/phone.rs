@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::{Asker, OpenDataError, OpenDataFlow};
 use crate::identity::app::App;
@@ -12,6 +13,7 @@ use crate::identity::app_token_source::AccessToken;
 use crate::identity::capability::{PhoneNumber, UserCallError};
 use crate::identity::code::{CodeKind, CodeOf, NotACode, Reserved, STORE_SHARE, check_code};
 use crate::identity::exchange_error::PlatformCode;
+use crate::identity::login_codes::Reservation;
 use crate::limit::Policy;
 use crate::secret::Secret;
 
@@ -66,13 +68,20 @@ impl OpenDataFlow {
         parts.extend(app.authorizer().map(|appid| appid.as_bytes()));
         let flight = CodeOf::new(self.sessions.naming(), CodeKind::Phone, &parts);
         let first = self.codes.reserve(&flight.key, CODE_LIFE).await?;
+        let comes_again = matches!(first, Reservation::Settled { .. });
         let patience = app.provider.total_timeout() * STEPS + STORE_SHARE;
         let found = flight
             .follow(&*self.codes, first, CODE_LIFE, patience)
             .await?
             .ok_or(OpenDataError::CodeLost)?;
         match found {
-            Reserved::Settled(Outcome::Number(number)) => Ok((number, "replayed")),
+            Reserved::Settled(Outcome::Number(number)) => {
+                // The first time it may have failed. Who has waited for it has it from there.
+                if comes_again {
+                    self.keep_number(asker, app, &number).await;
+                }
+                Ok((number, "replayed"))
+            }
             Reserved::Settled(Outcome::BadCode(platform_code)) => Err(OpenDataError::CodeInvalid {
                 platform_code,
                 other_codes: platform.other_codes(),
@@ -84,6 +93,15 @@ impl OpenDataFlow {
                     .await?;
                 Ok((number, "ok"))
             }
+        }
+    }
+
+    async fn keep_number(&self, asker: &Asker, app: &App, number: &PhoneNumber) {
+        if self.rules.keep.is_empty() {
+            return;
+        }
+        if let Ok(Value::Object(fields)) = serde_json::to_value(number) {
+            self.keep(asker, app, &fields).await;
         }
     }
 
@@ -101,11 +119,16 @@ impl OpenDataFlow {
         let code = Secret::new(code.to_owned());
         let call = tokio::spawn(async move {
             let (result, outcome) = flow.lead(&asker, &app, code.expose()).await;
+            // Others who wait for the number get it at once.
+            let kept = result.as_ref().ok().cloned();
             let sealed = outcome.map(|outcome| flight.seal(&outcome));
             let answer = sealed.as_deref().map(|sealed| (sealed, CODE_LIFE));
             if let Err(error) = flow.codes.settle(&flight.key, &ticket, answer).await {
                 // What was found stands; others wait until the reservation lapses.
                 log::warn!(app = &*app.name, request_id = asker.request_id.as_str(); "phone: cannot store the outcome for waiting requests: {error}");
+            }
+            if let Some(number) = kept {
+                flow.keep_number(&asker, &app, &number).await;
             }
             result
         });

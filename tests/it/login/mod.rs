@@ -3,6 +3,7 @@
 
 pub(crate) mod hook;
 mod http_api;
+mod kept_open_data;
 mod limits;
 mod mini_program;
 mod open_data;

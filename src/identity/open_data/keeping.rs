@@ -1,0 +1,153 @@
+//! What of a user's open data becomes a claim. The configuration names the fields, not the client.
+
+use serde_json::{Map, Value};
+
+use super::{Asker, OpenDataFlow};
+use crate::identity::app::App;
+use crate::session::{ClaimValue, Claims, ClaimsChange, ClaimsPatch};
+
+/// Longest value that is kept, in bytes: backends get it in a header.
+const VALUE_MAX: usize = 512;
+
+/// A field of open data, and the claim that keeps it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptField {
+    pub claim: String,
+    pub field: String,
+}
+
+impl OpenDataFlow {
+    /// Keeps the named fields in all sessions of the user. The client gets its data whatever comes of
+    /// this: a phone number has been paid for.
+    pub(super) async fn keep(&self, asker: &Asker, app: &App, data: &Map<String, Value>) {
+        let (changes, refused) = changes(&self.rules.keep, data, &asker.claims);
+        for field in refused {
+            log::warn!(app = &*app.name, request_id = asker.request_id.as_str(); "open data: {field} is not kept: it is no text, number, boolean or list of texts of at most {VALUE_MAX} bytes");
+            self.count(asker, "keep", "unfit");
+        }
+        if changes.is_empty() {
+            return;
+        }
+        let changed = match ClaimsPatch::new(changes) {
+            Ok(patch) => {
+                let changed = self
+                    .users
+                    .change_claims(&asker.user, &patch, app.patch_life());
+                changed.await
+            }
+            Err(error) => Ok(ClaimsChange::Unfit(error)),
+        };
+        let (outcome, why) = match changed {
+            Ok(ClaimsChange::Done { .. }) => ("ok", None),
+            Ok(ClaimsChange::Unfit(error)) => ("unfit", Some(error.to_string())),
+            Ok(ClaimsChange::Unreadable(_, why)) => ("unreadable", Some(why.to_owned())),
+            Err(error) => ("store_unavailable", Some(error.to_string())),
+        };
+        if let Some(why) = why {
+            log::warn!(app = &*app.name, request_id = asker.request_id.as_str(); "open data: nothing is kept: {why}");
+        }
+        self.count(asker, "keep", outcome);
+    }
+}
+
+type Changes = Vec<(String, Option<ClaimValue<'static>>)>;
+
+/// What the claims lack of the named fields, and the fields that no claim can have.
+fn changes<'k>(
+    keep: &'k [KeptField],
+    data: &Map<String, Value>,
+    claims: &Claims,
+) -> (Changes, Vec<&'k str>) {
+    let mut changes = Changes::new();
+    let mut refused = Vec::new();
+    for KeptField { claim, field } in keep {
+        let mut given = data.iter().filter(|(name, _)| is_same_field(name, field));
+        let Some((_, value)) = given.next() else {
+            continue;
+        };
+        match claim_value(value) {
+            Some(value) if claims.get(claim).as_ref() == Some(&value) => {}
+            Some(value) => changes.push((claim.clone(), Some(value))),
+            None => refused.push(&**field),
+        }
+    }
+    (changes, refused)
+}
+
+/// The gateway's answers have `phone_number` where the platform's data has `phoneNumber`.
+fn is_same_field(one: &str, other: &str) -> bool {
+    let letters = |name: &str| {
+        let letters = name.chars().filter(|c| *c != '_');
+        letters.flat_map(char::to_lowercase).collect::<String>()
+    };
+    one == other || letters(one) == letters(other)
+}
+
+fn claim_value(value: &Value) -> Option<ClaimValue<'static>> {
+    let (value, length) = match value {
+        Value::String(text) => (ClaimValue::Text(text.clone().into()), text.len()),
+        Value::Number(number) => (ClaimValue::Number(number.clone()), 0),
+        Value::Bool(is) => (ClaimValue::Bool(*is), 0),
+        Value::Array(texts) => {
+            let texts: Option<Vec<&str>> = texts.iter().map(Value::as_str).collect();
+            let texts = texts?;
+            let length = texts.iter().map(|text| text.len() + 1).sum();
+            let owned = texts.into_iter().map(|text| text.to_owned().into());
+            (ClaimValue::List(owned.collect()), length)
+        }
+        Value::Null | Value::Object(_) => return None,
+    };
+    (length <= VALUE_MAX).then_some(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn keep(fields: &[(&str, &str)]) -> Vec<KeptField> {
+        let kept = fields.iter().map(|(claim, field)| KeptField {
+            claim: (*claim).to_owned(),
+            field: (*field).to_owned(),
+        });
+        kept.collect()
+    }
+
+    #[test]
+    fn only_named_fields_are_kept_and_each_in_its_type() {
+        let data = json!({
+            "nickName": "Alice", "gender": 1, "isOld": true, "tags": ["a", "b"], "stepInfoList": [{ "step": 1 }],
+            "phoneNumber": "13800138000", "avatarUrl": "x".repeat(513), "nothing": null, "role": "admin",
+        });
+        let data = data.as_object().unwrap();
+        let names = keep(&[
+            ("nickname", "nickName"),
+            ("gender", "gender"),
+            ("old", "isOld"),
+            ("tags", "tags"),
+            ("phone", "phone_number"),
+            ("steps", "stepInfoList"),
+            ("avatar", "avatarUrl"),
+            ("nothing", "nothing"),
+            ("other", "notThere"),
+        ]);
+        let (changes, refused) = changes(&names, data, &Claims::default());
+        let patch = ClaimsPatch::new(changes).unwrap();
+        assert_eq!(
+            serde_json::to_value(&patch).unwrap(),
+            json!({ "nickname": "Alice", "gender": 1, "old": true, "tags": ["a", "b"], "phone": "13800138000" })
+        );
+        assert_eq!(refused, ["stepInfoList", "avatarUrl", "nothing"]);
+    }
+
+    #[test]
+    fn what_the_session_has_already_is_no_change() {
+        let claims = Claims::new([("phone", "1"), ("nickname", "Alice")]).unwrap();
+        let data = json!({ "phone_number": "2", "nick_name": "Alice" });
+        let names = keep(&[("phone", "phone_number"), ("nickname", "nickName")]);
+        let (changes, _) = changes(&names, data.as_object().unwrap(), &claims);
+        assert_eq!(changes.len(), 1);
+        assert_eq!(changes[0].0, "phone");
+    }
+}

@@ -1,0 +1,170 @@
+//! Fields of open data that become claims of the user.
+
+use std::sync::Arc;
+
+use hufu::sandbox::SandboxSettings;
+use serde_json::{Map, Value, json};
+
+use super::open_data::{asked, fault};
+use crate::helpers::{APPID, Gateway, GatewayBuilder, RedisServer, Upstream, live_sandbox, until};
+
+const KEEP: &str = "open_data.keep = { phone = \"phone_number\", nickname = \"nickName\", gender = \"gender\" }\n\
+                    session.visible_claims = [\"phone\", \"nickname\", \"gender\"]\n\
+                    identity.claims = { phone = \"X-User-Phone\", nickname = \"X-User-Name\" }\n";
+
+fn start(redis: &RedisServer, upstream: &Upstream) -> Gateway {
+    let routes = upstream.route("/api", "required");
+    let built = GatewayBuilder::new()
+        .store(redis.url(""))
+        .config(format!("{KEEP}{routes}"));
+    built.start_with(Arc::new(live_sandbox(SandboxSettings::default())))
+}
+
+/// The claims that the client sees of a session.
+async fn claims(gateway: &Gateway, token: &str) -> Value {
+    let (status, session) = asked(gateway, "GET", "/auth/session", token, None).await;
+    assert_eq!(status, 200, "{session}");
+    session["claims"].clone()
+}
+
+async fn phone(gateway: &Gateway, token: &str, code: &str) -> (u16, Value) {
+    asked(
+        gateway,
+        "POST",
+        "/auth/phone",
+        token,
+        Some(&json!({ "code": code })),
+    )
+    .await
+}
+
+async fn decrypt(gateway: &Gateway, token: &str, data: Value) -> (u16, Value) {
+    let data: Map<String, Value> = data.as_object().unwrap().clone();
+    let sealed = json!(gateway.wechat.platform.open_data(APPID, "alice", data));
+    asked(gateway, "POST", "/auth/decrypt", token, Some(&sealed)).await
+}
+
+async fn counted(gateway: &Gateway, outcome: &str) -> u64 {
+    let labels = format!("app=\"shop\",operation=\"keep\",outcome=\"{outcome}\"");
+    gateway
+        .counted(&format!("hufu_open_data_total{{{labels}}}"))
+        .await
+}
+
+#[tokio::test]
+async fn a_phone_number_reaches_the_backend_from_each_device_and_over_logins() {
+    let redis = RedisServer::start(&[]);
+    let upstream = Upstream::ok();
+    let one = start(&redis, &upstream);
+    let other = one.sibling();
+    let (device, tablet) = (one.token("alice").await, other.token("alice").await);
+    let bystander = one.token("bob").await;
+    assert_eq!(claims(&one, &device).await, json!({}));
+    let code = one.wechat.platform.phone_code(APPID, "alice");
+    let (status, answer) = phone(&one, &device, &code).await;
+    assert_eq!(status, 200, "{answer}");
+    let number = answer["phone_number"].as_str().unwrap().to_owned();
+    assert_eq!(claims(&one, &device).await, json!({ "phone": number }));
+    until("the other gateway to know", async || {
+        claims(&other, &tablet).await == json!({ "phone": number })
+    })
+    .await;
+    assert_eq!(claims(&one, &bystander).await, json!({}));
+    // Another login finds it.
+    let later = other.token("alice").await;
+    assert_eq!(claims(&other, &later).await, json!({ "phone": number }));
+    for (gateway, token) in [(&one, &device), (&other, &tablet), (&other, &later)] {
+        assert_eq!(gateway.get("/api/x").bearer_auth(token).await.status(), 200);
+    }
+    let line = format!("\r\nx-user-phone: {number}\r\n").to_lowercase();
+    let heads = upstream.requests();
+    assert_eq!(heads.len(), 3);
+    assert!(
+        heads
+            .iter()
+            .all(|(head, _)| head.to_lowercase().contains(&line))
+    );
+    // The same code again finds nothing to write.
+    assert_eq!(phone(&one, &device, &code).await.0, 200);
+    assert_eq!(
+        (counted(&one, "ok").await, counted(&one, "unfit").await),
+        (1, 0)
+    );
+    one.assert_not_logged(&number);
+}
+
+#[tokio::test]
+async fn only_named_fields_of_data_are_kept_and_only_what_a_claim_can_be() {
+    let redis = RedisServer::start(&[]);
+    let gateway = start(&redis, &Upstream::ok());
+    let token = gateway.token("alice").await;
+    let data =
+        json!({ "nickName": "Alice, 虎", "gender": 1, "role": "admin", "phone": "1", "vip": true });
+    assert_eq!(decrypt(&gateway, &token, data).await.0, 200);
+    let kept = json!({ "nickname": "Alice, 虎", "gender": 1 });
+    assert_eq!(claims(&gateway, &token).await, kept);
+    // Data of another user, and what does not open, changes nothing.
+    let other = gateway.token("bob").await;
+    let openid = hufu::sandbox::openid(APPID, "bob");
+    let (status, _) = decrypt(&gateway, &other, json!({ "nickName": "Mallory" })).await;
+    assert_eq!(status, 400);
+    let foreign = json!({ "nickName": "Mallory", "openId": openid });
+    assert_eq!(decrypt(&gateway, &token, foreign).await.0, 400);
+    let foreign = json!({ "nickName": "Mallory", "watermark": { "appid": "wx1", "timestamp": 1 } });
+    assert_eq!(decrypt(&gateway, &token, foreign).await.0, 400);
+    // What no claim can have is answered, and not kept.
+    for odd in [json!("x".repeat(513)), json!({ "a": 1 }), Value::Null] {
+        let (status, answer) = decrypt(&gateway, &token, json!({ "nickName": odd })).await;
+        assert_eq!((status, &answer["data"]["nickName"]), (200, &odd));
+    }
+    assert_eq!(claims(&gateway, &token).await, kept);
+    assert_eq!(
+        (
+            counted(&gateway, "ok").await,
+            counted(&gateway, "unfit").await
+        ),
+        (1, 3)
+    );
+    gateway.assert_logged("nickName is not kept");
+    // A session that is full of claims.
+    let full = json!({ "filling": "x".repeat(1900) });
+    let full = gateway.token_with_claims("alice", &full).await;
+    let name = "y".repeat(400);
+    let (status, answer) = decrypt(&gateway, &full, json!({ "nickName": name })).await;
+    assert_eq!((status, &answer["data"]["nickName"]), (200, &json!(name)));
+    assert_eq!(counted(&gateway, "unfit").await, 4);
+    assert_eq!(claims(&gateway, &token).await, kept, "all sessions or none");
+    gateway.assert_not_logged(&name);
+}
+
+/// The number was paid for, so it is answered whatever becomes of the claim.
+#[tokio::test]
+async fn a_store_that_fails_loses_no_phone_number() {
+    let redis = RedisServer::start(&[]);
+    let gateway = start(&redis, &Upstream::ok());
+    let token = gateway.token("alice").await;
+    let code = gateway.wechat.platform.phone_code(APPID, "alice");
+    fault(
+        &gateway,
+        "getuserphonenumber",
+        &json!({ "times": 1, "delay_ms": 1500 }),
+    )
+    .await;
+    let asked = phone(&gateway, &token, &code);
+    let filled = async {
+        until("the call", async || {
+            gateway.wechat.platform.calls("getuserphonenumber") == 1
+        })
+        .await;
+        let set = ["CONFIG", "SET", "maxmemory", "1"];
+        redis.ask::<()>(&set).unwrap();
+    };
+    let ((status, answer), ()) = tokio::join!(asked, filled);
+    assert_eq!(status, 200, "{answer}");
+    assert_eq!(counted(&gateway, "store_unavailable").await, 1);
+    gateway.assert_logged("nothing is kept");
+    redis
+        .ask::<()>(&["CONFIG", "SET", "maxmemory", "0"])
+        .unwrap();
+    assert_eq!(claims(&gateway, &token).await, json!({}));
+}
