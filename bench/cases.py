@@ -12,6 +12,8 @@ COLD_CAPACITY = 1_000
 # Where the near cache answers, Redis hears of nothing but the gateways' heartbeats.
 HEARTBEATS = (0, 0.05)
 TRUSTED = 'server.trusted_proxies = ["127.0.0.0/8"]\nverify.proxy = "nginx"\n'
+# Any 32 bytes are a key.
+SIGNED = 'assertion.keys = ["AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"]\nassertion.issuer = "https://api.example.com"\n'
 
 
 @dataclass(frozen=True)
@@ -64,11 +66,16 @@ def haproxy(stage):
     return plain(stage, servers.haproxy(stage.rig, "haproxy", stage.backend))
 
 
-def hufu_hot(stage, name="hufu-hot", binary=None):
-    process, port = servers.hufu(stage.rig, name, stage, binary=binary)
+def hufu_hot(stage, name="hufu-hot", binary=None, extra=""):
+    process, port = servers.hufu(stage.rig, name, stage, extra=extra, binary=binary)
     point = proxied(stage, process, port)
     point.tally, point.share = lambda: commands(stage.redis), HEARTBEATS
     return point
+
+
+def hufu_signed(stage):
+    """Half a minute of requests has one signature."""
+    return hufu_hot(stage, "hufu-signed", extra=SIGNED)
 
 
 def hufu_plain(stage):
@@ -97,6 +104,11 @@ def hufu_cold(stage):
 
 def hufu_no_cache(stage):
     return cold(stage, "hufu-no-cache", 'session.near_cache.push = "off"\n')
+
+
+def hufu_cold_signed(stage):
+    """A signature with each request."""
+    return cold(stage, "hufu-cold-signed", f'{SIGNED}session.near_cache.push = "off"\nassertion.cache = "1KiB"\n')
 
 
 def verify(stage):
@@ -147,8 +159,10 @@ CASES = (
     Case("haproxy", "HAProxy, no session, no log", haproxy, ("haproxy",)),
     Case("hot", "Hufu, session from its cache", hufu_hot),
     Case("plain", "the same, plain build", hufu_plain, ("plain",)),
+    Case("signed", "Hufu, signed identity", hufu_signed),
     Case("cold", "Hufu, another session each time", hufu_cold),
     Case("no-cache", "Hufu, near cache off", hufu_no_cache),
+    Case("cold-signed", "the same, a signature each time", hufu_cold_signed),
     Case("lua", "nginx with Lua and Redis", lua, ("lua",)),
     Case("auth-request", "nginx auth_request to Hufu, both", auth_request),
     Case("verify", "Hufu /auth/verify", verify),

@@ -62,6 +62,8 @@ pub struct Metrics {
     pub session_lookups: Family<Outcome, Counter>,
     pub session_rotations: Family<Outcome, Counter>,
     pub user_changes: Family<AppOperation, Counter>,
+    pub assertions_signed: Counter,
+    pub assertion_cache_bytes: Gauge,
     pub store_seconds: Times<Operation>,
     pub store_errors: Family<Operation, Counter>,
     pub store_connections: Family<StoreNode, Counter>,
@@ -203,6 +205,12 @@ impl Metrics {
             user_changes: registrar.metric(
                 "user_changes_total",
                 "Changes of users by operators, by app, operation and outcome",
+            ),
+            assertions_signed: registrar
+                .metric("assertions_signed_total", "Assertions that were signed"),
+            assertion_cache_bytes: registrar.metric(
+                "assertion_cache_bytes",
+                "What the assertions that are kept take, in bytes",
             ),
             store_seconds: registrar.times("store_duration_seconds", "Store calls by operation"),
             store_errors: registrar.metric(

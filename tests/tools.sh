@@ -99,20 +99,21 @@ for tool in caddy daphne envoy gunicorn hypercorn jsonschema schemathesis traefi
     [ -x "$venv/bin/$tool" ] || echo "$tool" >>"$absent.new"
 done
 # Packages without a program of their own.
-for module in prometheus_client requests wechatpy; do
+for module in jwt prometheus_client requests wechatpy; do
     "$venv/bin/python" -c "import $module" 2>/dev/null || echo "$module" >>"$absent.new"
 done
 
-# From npm, into target/test-tools/node: an SDK that calls through the gateway.
-sdk="co-wechat-api"
-sdk_version="3.11.0"
+# From npm, into target/test-tools/node: an SDK that calls through the gateway, and a library that verifies its assertions.
 node_modules="$tools/node/node_modules"
-if command -v npm >/dev/null 2>&1 && ! grep -qs "\"version\": \"$sdk_version\"" "$node_modules/$sdk/package.json"; then
-    echo "Installing $sdk for the tests into target/test-tools"
-    mkdir -p "$tools/node"
-    npm install --silent --no-audit --no-fund --ignore-scripts --prefix "$tools/node" "$sdk@$sdk_version" >/dev/null || true
-fi
-[ -d "$node_modules/$sdk" ] || echo "$sdk" >>"$absent.new"
+for package in co-wechat-api@3.11.0 jose@6.2.18; do
+    name=${package%@*}
+    if command -v npm >/dev/null 2>&1 && ! grep -qs "\"version\": \"${package#*@}\"" "$node_modules/$name/package.json"; then
+        echo "Installing $name for the tests into target/test-tools"
+        mkdir -p "$tools/node"
+        npm install --silent --no-audit --no-fund --ignore-scripts --prefix "$tools/node" "$package" >/dev/null || true
+    fi
+    [ -d "$node_modules/$name" ] || echo "$name" >>"$absent.new"
+done
 
 # What makes the packages. `program("package-tools")` of the tests means these.
 if sh "$here/../packaging/tools.sh" --for-tests; then

@@ -56,6 +56,7 @@ pub fn check(data: &[u8]) {
         upstream: "10.0.0.1:9000",
         inbound: &inbound,
         identity: if signed_in { IDENTITY } else { "" },
+        assertion: signed_in.then_some(("X-Hufu-Assertion", "a.b.c")),
         framing,
         upgrades: choice & 32 != 0,
     });

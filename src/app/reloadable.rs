@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result};
 
 use super::process_state::ProcessState;
-use crate::assertion::IdentityLines;
+use crate::assertion::{AssertionIssuer, IdentityLines};
 use crate::clock::SystemClock;
 use crate::config::Settings;
 use crate::http::request_log::{CountedRoute, RequestReporter};
@@ -42,6 +42,8 @@ pub(super) struct Reloadable {
     /// With another generation whenever a name of an identity header or an app's id has changed:
     /// sessions keep their header lines.
     pub(super) identity_lines: IdentityLines,
+    /// `None`: nothing is signed.
+    pub(super) assertions: Option<Arc<AssertionIssuer>>,
 }
 
 impl Reloadable {
@@ -84,21 +86,41 @@ impl Reloadable {
                     before.identity_lines.generation() + u64::from(is_other)
                 }),
             ),
+            assertions: assertions(&settings, before),
             settings,
         })
     }
 }
 
+/// With the same generation as before where a session has the same assertions.
+fn assertions(settings: &Settings, before: Option<&Reloadable>) -> Option<Arc<AssertionIssuer>> {
+    let assertion = settings.assertion.as_ref()?;
+    let before = before.and_then(|before| Some((before.assertions.as_ref()?, &before.settings)));
+    let generation = match before {
+        Some((issuer, before))
+            if issuer.settings == *assertion && app_ids(before) == app_ids(settings) =>
+        {
+            return Some(issuer.clone());
+        }
+        Some((issuer, _)) => issuer.generation + 1,
+        None => 0,
+    };
+    Some(Arc::new(AssertionIssuer {
+        settings: assertion.clone(),
+        generation,
+    }))
+}
+
 /// Whether a session has the same header lines under both.
 fn same_identity(before: &Settings, now: &Settings) -> bool {
-    let ids = |settings: &Settings| {
-        settings
-            .apps
-            .iter()
-            .map(|app| (app.name.clone(), app.appid.clone()))
-            .collect::<Vec<_>>()
-    };
-    before.identity == now.identity && ids(before) == ids(now)
+    before.identity == now.identity && app_ids(before) == app_ids(now)
+}
+
+/// The names of the apps with their ids on their platforms.
+fn app_ids(settings: &Settings) -> Vec<(Arc<str>, Arc<str>)> {
+    let apps = settings.apps.iter();
+    apps.map(|app| (app.name.clone(), app.appid.clone()))
+        .collect()
 }
 
 /// Calls that are under way keep the permits that they have in the former one.

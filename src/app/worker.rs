@@ -9,12 +9,12 @@ use futures_util::future::LocalBoxFuture;
 use super::process_state::ProcessState;
 use super::push_watch::{own_requests, push_forwarder};
 use super::reloadable::Reloadable;
-use crate::assertion::ReservedNames;
+use crate::assertion::WorkerAssertions;
 use crate::clock::SystemClock;
 use crate::edge::FastPath;
 use crate::endpoints::{
-    self, ComponentEvents, EndpointContext, EndpointDispatcher, Endpoints, OwnEndpoint, Verify,
-    VisibleClaims, verify,
+    self, ComponentEvents, EndpointContext, EndpointDispatcher, Endpoints, OwnEndpoint,
+    PublishedKeys, Verify, VisibleClaims, verify,
 };
 use crate::http::authenticate::Authenticator;
 use crate::http::request_log::LoggedBody;
@@ -39,6 +39,8 @@ pub(super) struct Worker {
     auth: Authenticator,
     /// The forwarder before the last reload; the next one takes over its connections.
     forwarder: Option<Forwarder>,
+    /// Those that were signed under the present configuration; the next one takes them over.
+    assertions: Option<WorkerAssertions>,
 }
 
 /// Answers without actix-web's application: the proxy and `/auth/verify`.
@@ -74,6 +76,7 @@ impl Worker {
             limiter,
             auth,
             forwarder: None,
+            assertions: None,
         }
     }
 
@@ -81,6 +84,7 @@ impl Worker {
     pub(super) fn handlers(&mut self, reloadable: &Reloadable) -> (Endpoints, GatewayFastPath) {
         let forwarder = Forwarder::new(&reloadable.upstreams, self.forwarder.as_ref());
         self.forwarder = Some(forwarder.clone());
+        self.assertions = self.assertions(reloadable);
         let dispatcher = self.dispatcher(reloadable);
         let pushes = self.pushes(reloadable, forwarder.clone());
         let hook = self.login_hook(reloadable, &forwarder);
@@ -92,6 +96,16 @@ impl Worker {
             self.endpoints(reloadable, dispatcher, pushes, hook),
             fast_path,
         )
+    }
+
+    fn assertions(&self, reloadable: &Reloadable) -> Option<WorkerAssertions> {
+        let issuer = reloadable.assertions.clone()?;
+        Some(match &self.assertions {
+            Some(before) => before.succeeding(issuer),
+            None => {
+                WorkerAssertions::new(issuer, Arc::new(SystemClock), self.process.metrics.clone())
+            }
+        })
     }
 
     fn dispatcher(&self, reloadable: &Reloadable) -> EndpointDispatcher {
@@ -118,6 +132,7 @@ impl Worker {
             routes: reloadable.routes.clone(),
             apps: reloadable.apps.clone(),
             identity_lines: reloadable.identity_lines.clone(),
+            assertions: self.assertions.clone(),
             prefix: dispatcher.prefix.clone(),
         }
     }
@@ -167,6 +182,11 @@ impl Worker {
             limits,
             auth: self.auth.clone(),
             visible_claims: VisibleClaims(settings.session.visible_claims.clone()),
+            published_keys: PublishedKeys(
+                self.assertions
+                    .as_ref()
+                    .map(|assertions| assertions.published_keys().clone()),
+            ),
         }
     }
 
@@ -204,11 +224,12 @@ impl Worker {
             apps: reloadable.apps.clone(),
             prefix: fixed.server.prefix.clone(),
             head_rules: HeadRules {
-                reserved: ReservedNames::new(&settings.identity),
+                reserved: settings.reserved_names(),
                 via: process.via(),
                 carriers: process.carriers.clone(),
             },
             identity_lines: reloadable.identity_lines.clone(),
+            assertions: self.assertions.clone(),
             trusted: reloadable.trusted.clone(),
             cors: reloadable.cors.clone(),
             body_limit: settings.server.body_limit,

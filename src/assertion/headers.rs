@@ -192,6 +192,18 @@ impl ReservedNames {
         Self { folded, first }
     }
 
+    /// And this one.
+    #[must_use]
+    pub fn and(mut self, name: Option<&str>) -> Self {
+        let folded: Vec<u8> = name.unwrap_or_default().bytes().map(fold).collect();
+        if let Some(first) = folded.first() {
+            self.first[usize::from(*first)] = true;
+            self.first[usize::from(first.to_ascii_uppercase())] = true;
+            self.folded.push(folded);
+        }
+        self
+    }
+
     /// Whether a name, in whatever spelling, is one of them: CGI and WSGI backends read every
     /// character that is neither letter nor digit as the same one, and case does not count.
     pub fn contains(&self, name: &[u8]) -> bool {
@@ -255,8 +267,10 @@ mod tests {
             claims: vec![role()],
             ..HeaderNames::default()
         };
-        let reserved = ReservedNames::new(&names);
+        let reserved = ReservedNames::new(&names).and(Some("Signed.Identity"));
         for name in [
+            "signed_identity",
+            "Signed-Identity",
             "X-WX-OPENID",
             "x-wx-openid",
             "X_WX_OPENID",

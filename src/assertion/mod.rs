@@ -1,11 +1,15 @@
 //! What a backend is told of the user, and the header names that nobody else may use; `believed`
-//! has those that backends believe beside them.
+//! has those that backends believe beside them. `issuer` signs the same for backends that do not
+//! trust their network, and `cache` keeps what is signed.
 
 pub mod believed;
+pub mod cache;
 pub mod claims;
 pub mod headers;
+pub mod issuer;
 pub mod lines;
 
 pub use claims::ClaimHeader;
 pub use headers::{HeaderNames, ReservedNames};
+pub use issuer::{AssertionIssuer, AssertionSettings, WorkerAssertions};
 pub use lines::IdentityLines;

@@ -16,6 +16,9 @@ pub(crate) struct KeygenArgs {
     /// Instead of keys: a Redis password, and the ACL line for a user `hufu` with it
     #[arg(long)]
     redis: bool,
+    /// Instead of keys: a key for `assertion.keys`, which signs what backends get
+    #[arg(long, conflicts_with = "redis")]
+    signing: bool,
 }
 
 /// Says what the gateway's Redis user may do; tests run the gateway as that user.
@@ -26,6 +29,7 @@ const REDIS_USER: &str = "user hufu on resetpass ";
 pub(crate) fn run(args: &KeygenArgs) -> anyhow::Result<()> {
     let key = keyring::generate_key();
     let text = match (args.env, args.redis) {
+        (true, false) if args.signing => format!("HUFU_SIGNING_KEY={key}\n"),
         (false, false) => format!("{key}\n"),
         (true, false) => env_lines(&key, &keyring::generate_key()),
         (false, true) => format!("{key}\n{}\n", acl_line(&key)),

@@ -118,7 +118,7 @@ pub(super) fn claim_name(text: &str) -> Result<String, Wrong> {
 }
 
 /// Stricter than the names of `identity.headers`: one spelling that every proxy passes on.
-fn header_name(text: &str) -> Result<String, Wrong> {
+pub(super) fn header_name(text: &str) -> Result<String, Wrong> {
     let folded = text.as_bytes();
     let is_plain = folded
         .iter()

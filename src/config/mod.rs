@@ -10,6 +10,7 @@
 
 mod admin;
 mod apps;
+mod assertion;
 mod backend;
 mod checks;
 mod claim_headers;

@@ -11,7 +11,7 @@ use super::reader::Section;
 use super::server::route_path;
 use super::upstreams::Named;
 use super::{failure, header_edits, require, route_overlap};
-use crate::assertion::{HeaderNames, ReservedNames};
+use crate::assertion::ReservedNames;
 use crate::http::FailureShape;
 use crate::identity::LoginHookSettings;
 use crate::push::PushSettings;
@@ -62,7 +62,7 @@ impl<'a> Surroundings<'a> {
         prefix: &'a str,
         apps: Vec<String>,
         upstreams: &'a [Named],
-        identity: &HeaderNames,
+        reserved: ReservedNames,
         failure: &'a Arc<FailureShape>,
         called: &'a CalledUpstreams<'a>,
     ) -> Self {
@@ -70,7 +70,7 @@ impl<'a> Surroundings<'a> {
             prefix,
             apps,
             upstreams,
-            reserved: ReservedNames::new(identity),
+            reserved,
             failure,
             called,
         }

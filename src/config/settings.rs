@@ -13,11 +13,11 @@ use super::{
     SessionSettings, StoreTlsFiles,
 };
 use super::{
-    admin, apps, claim_headers, cors, failure, identity, login, login_hook, open_data,
+    admin, apps, assertion, claim_headers, cors, failure, identity, login, login_hook, open_data,
     platform_api, platforms, routes, secrets, server, session, store, syntax, traces, upstreams,
     verify, websockets,
 };
-use crate::assertion::HeaderNames;
+use crate::assertion::{AssertionSettings, HeaderNames, ReservedNames};
 use crate::edge::Listen;
 use crate::endpoints::Believed;
 use crate::files::{self, FileError};
@@ -68,6 +68,8 @@ pub struct Settings {
     pub route_failures: Vec<Arc<FailureShape>>,
     /// What the identity headers are called.
     pub identity: HeaderNames,
+    /// The signed identity, where there is one.
+    pub assertion: Option<AssertionSettings>,
     /// What is believed of the request that a proxy asks about.
     pub verify: Believed,
     /// Which web pages may call.
@@ -118,6 +120,11 @@ impl Settings {
             .ok_or(ConfigError { problems })
     }
 
+    /// The header names that only the gateway may set.
+    pub fn reserved_names(&self) -> ReservedNames {
+        reserved_names(&self.identity, self.assertion.as_ref())
+    }
+
     /// The keys that a process started with these settings cannot take over from `later`, and that
     /// are different there.
     pub fn unchangeable(&self, later: &Self) -> Vec<String> {
@@ -150,6 +157,10 @@ impl Settings {
             Err(ConfigError { problems })
         }
     }
+}
+
+fn reserved_names(identity: &HeaderNames, assertion: Option<&AssertionSettings>) -> ReservedNames {
+    ReservedNames::new(identity).and(assertion.map(|assertion| &*assertion.header))
 }
 
 /// Every section in the order of the manual.
@@ -186,6 +197,15 @@ pub(super) fn read(root: &mut Section<'_>) -> Settings {
         let claims = claim_headers::read(section, &names, &session.carriers);
         HeaderNames { claims, ..names }
     });
+    let assertion = root.section("assertion", |section| {
+        let around = assertion::Surroundings {
+            sealing_keys: &secrets.keys,
+            identity: &identity,
+            carriers: &session.carriers,
+        };
+        assertion::read(section, &around)
+    });
+    let reserved = reserved_names(&identity, assertion.as_ref());
     let called = routes::CalledUpstreams::new(&pushes, login.hook.as_ref());
     let app_names = root.names_below("apps");
     let (routes, route_failures) = routes::read(
@@ -194,7 +214,7 @@ pub(super) fn read(root: &mut Section<'_>) -> Settings {
             &server.prefix,
             app_names,
             &upstreams,
-            &identity,
+            reserved,
             &failure,
             &called,
         ),
@@ -230,6 +250,7 @@ pub(super) fn read(root: &mut Section<'_>) -> Settings {
         failure,
         route_failures,
         identity,
+        assertion,
         verify,
         cors,
         websockets,

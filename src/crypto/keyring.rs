@@ -157,6 +157,12 @@ impl Keyring {
         [&key.id[..], &nonce, &sealed].concat()
     }
 
+    /// Whether this is one of them.
+    pub fn has(&self, key: &Secret<[u8; 32]>) -> bool {
+        let other = SealingKey::new(key).further;
+        self.keys.iter().any(|key| key.further == other)
+    }
+
     /// Whether the first key sealed this.
     pub fn is_under_first(&self, sealed: &[u8]) -> bool {
         sealed.starts_with(&self.keys[0].id)

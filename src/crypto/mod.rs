@@ -6,3 +6,4 @@ pub mod keyring;
 pub mod open_data;
 pub mod push;
 pub mod random;
+pub mod signing;

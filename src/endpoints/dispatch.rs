@@ -11,6 +11,7 @@ use actix_web::{Error, HttpMessage, HttpResponse, web};
 
 use crate::endpoints::component_event::ComponentEvents;
 use crate::endpoints::context::EndpointContext;
+use crate::endpoints::jwks::PublishedKeys;
 use crate::endpoints::push;
 use crate::endpoints::session::VisibleClaims;
 use crate::endpoints::table::ENDPOINTS;
@@ -35,6 +36,7 @@ pub struct Endpoints {
     pub limits: LoginLimits,
     pub auth: Authenticator,
     pub visible_claims: VisibleClaims,
+    pub published_keys: PublishedKeys,
 }
 
 /// What each request to an endpoint passes through.
@@ -64,6 +66,7 @@ impl Endpoints {
             .app_data(web::Data::new(self.limits))
             .app_data(web::Data::new(self.auth))
             .app_data(web::Data::new(self.visible_claims))
+            .app_data(web::Data::new(self.published_keys))
             .app_data(web::Data::new(self.dispatcher))
             .service(scope);
     }

@@ -3,13 +3,13 @@
 use actix_web::web::to;
 
 use crate::endpoints::{
-    authorizer_push, decrypt, healthz, login, logout, logout_all, phone, push, rotate, session,
-    session_key_reset, session_key_status, sessions, sign_out, verify,
+    authorizer_push, decrypt, healthz, jwks, login, logout, logout_all, phone, push, rotate,
+    session, session_key_reset, session_key_status, sessions, sign_out, verify,
 };
 use crate::http::Endpoint;
 
 /// Below `server.prefix`.
-pub static ENDPOINTS: [Endpoint; 17] = [
+pub static ENDPOINTS: [Endpoint; 18] = [
     Endpoint::post("login", || to(login::login)),
     Endpoint::post("logout", || to(logout::logout)),
     Endpoint::post("logout/all", || to(logout_all::logout_all)),
@@ -30,5 +30,6 @@ pub static ENDPOINTS: [Endpoint; 17] = [
     Endpoint::post("push/{app}", || to(push::receive)),
     Endpoint::get("push/{app}/{authorizer}", || to(authorizer_push::check)),
     Endpoint::post("push/{app}/{authorizer}", || to(authorizer_push::receive)),
+    Endpoint::get("jwks.json", || to(jwks::jwks)),
     Endpoint::get("healthz", || to(healthz::healthz)),
 ];

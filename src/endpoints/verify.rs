@@ -7,7 +7,7 @@ use std::sync::Arc;
 use actix_web::body::BoxBody;
 use actix_web::http::StatusCode;
 
-use crate::assertion::IdentityLines;
+use crate::assertion::{IdentityLines, WorkerAssertions};
 use crate::endpoints::context::EndpointContext;
 use crate::endpoints::original::{Believed, Original, path_invalid};
 use crate::http::authenticate::{Authenticator, Caller};
@@ -19,6 +19,7 @@ use crate::http::{
 };
 use crate::identity::Apps;
 use crate::route::{AccessRule, NoRoute, RouteTable, below};
+use crate::session::LiveSession;
 
 /// Its path below the prefix.
 pub const PATH: &str = "verify";
@@ -39,6 +40,8 @@ pub struct Verify {
     pub apps: Arc<Apps>,
     /// The identity headers of sessions.
     pub identity_lines: IdentityLines,
+    /// The signed identity; `None`: nothing is signed.
+    pub assertions: Option<WorkerAssertions>,
     /// What the gateway's own endpoints live under.
     pub prefix: String,
 }
@@ -70,7 +73,10 @@ impl Verify {
             body,
             ..
         } = match self.decide(&head, &mut request_log).await {
-            Ok(caller) => Answer::new(self.allowed(&caller), BoxBody::new(())),
+            Ok((caller, audience)) => {
+                let answer = self.allowed(&caller, audience.as_ref());
+                Answer::new(answer, BoxBody::new(()))
+            }
             Err(error) => {
                 request_log.refused(&error);
                 Answer::from(error.response_with(status(&error), &request_log.inbound.id))
@@ -83,11 +89,12 @@ impl Verify {
         Answer::new(answer, LoggedBody::new(body, request_log))
     }
 
+    /// Who calls, and for whom the signed identity is.
     async fn decide(
         &self,
         head: &RequestHead,
         request_log: &mut RequestLog,
-    ) -> Result<Caller, GatewayError> {
+    ) -> Result<(Caller, Option<Arc<str>>), GatewayError> {
         if !request_log.inbound.trusted_peer {
             return Err(untrusted());
         }
@@ -100,10 +107,21 @@ impl Verify {
                 self.routes.read(path)
             })?;
         let rule = rule(head.headers(), &original, &self.routes)?;
-        self.auth.admit(&rule, head, request_log).await
+        let audience = self.audience(&original);
+        let caller = self.auth.admit(&rule, head, request_log).await?;
+        Ok((caller, audience))
     }
 
-    fn allowed(&self, caller: &Caller) -> AnswerHead {
+    /// The upstream of the original request, where only one can be meant.
+    fn audience(&self, original: &Original<'_>) -> Option<Arc<str>> {
+        let settings = &self.assertions.as_ref()?.issuer.settings;
+        let host = original.host.as_deref();
+        let path = original.path.as_deref();
+        let upstream = path.and_then(|path| self.routes.upstream(host, original.method, path));
+        upstream.or(settings.audience.as_ref()).cloned()
+    }
+
+    fn allowed(&self, caller: &Caller, audience: Option<&Arc<str>>) -> AnswerHead {
         let mut answer = AnswerHead::new(StatusCode::OK);
         answer.push("cache-control", b"no-store");
         match caller {
@@ -111,12 +129,32 @@ impl Verify {
                 let user = &live.session.user;
                 let appid = self.apps.appid_of(user);
                 answer.push_lines(&self.identity_lines.asker(live, appid));
+                let assertion = self.assertion(live, appid, audience);
+                self.push_assertion(&mut answer, assertion.as_deref());
             }
             Caller::Anonymous { .. } => {
                 answer.push_lines(self.identity_lines.anonymous());
+                self.push_assertion(&mut answer, None);
             }
         }
         answer
+    }
+
+    fn assertion(
+        &self,
+        live: &LiveSession,
+        appid: &str,
+        audience: Option<&Arc<str>>,
+    ) -> Option<Rc<str>> {
+        self.assertions.as_ref()?.of(live, appid, audience?)
+    }
+
+    /// An empty one too, so that the proxy's copy overwrites whatever the client sent.
+    fn push_assertion(&self, answer: &mut AnswerHead, assertion: Option<&str>) {
+        if let Some(assertions) = &self.assertions {
+            let value = assertion.unwrap_or_default();
+            answer.push(assertions.answer_header(), value.as_bytes());
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use actix_web::http::StatusCode;
 use actix_web::web::BytesMut;
 
 use self::streaming::Opening;
-use crate::assertion::IdentityLines;
+use crate::assertion::{IdentityLines, WorkerAssertions};
 use crate::http::authenticate::{Authenticator, Caller};
 use crate::http::error::{GatewayError, X_HUFU_ERROR};
 use crate::http::extract::X_REQUEST_ID;
@@ -47,6 +47,8 @@ pub struct Proxy {
     pub apps: Arc<Apps>,
     /// The identity headers of sessions.
     pub identity_lines: IdentityLines,
+    /// The signed identity; `None`: nothing is signed.
+    pub assertions: Option<WorkerAssertions>,
     /// What the gateway's own endpoints live under; nothing below it goes to an upstream, in
     /// whatever spelling.
     pub prefix: String,
@@ -202,6 +204,7 @@ impl Proxy {
     ) -> BytesMut {
         let identity = self.identity(caller);
         let route = matched.route;
+        let assertion = self.assertion(caller, &route.upstream.name);
         self.head_rules.write(&OutgoingHead {
             head: request,
             path: matched.path,
@@ -211,6 +214,9 @@ impl Proxy {
             upstream: &route.upstream.authority,
             inbound,
             identity: identity.as_deref().unwrap_or_default(),
+            assertion: assertion
+                .as_ref()
+                .map(|(header, assertion)| (*header, &**assertion)),
             framing,
             upgrades,
         })
@@ -291,6 +297,17 @@ impl Proxy {
         let user = &live.session.user;
         let appid = self.apps.appid_of(user);
         Some(self.identity_lines.upstream(live, appid))
+    }
+
+    /// The header of the signed identity, and its value for this upstream.
+    fn assertion(&self, caller: &Caller, upstream: &Arc<str>) -> Option<(&str, Rc<str>)> {
+        let assertions = self.assertions.as_ref()?;
+        let Caller::Session(live) = caller else {
+            return None;
+        };
+        let appid = self.apps.appid_of(&live.session.user);
+        let assertion = assertions.of(live, appid, upstream)?;
+        Some((assertions.header(), assertion))
     }
 
     /// What every answer gets, whoever made it.

@@ -54,6 +54,8 @@ pub struct OutgoingHead<'a> {
     pub inbound: &'a Inbound,
     /// The identity lines; empty for an anonymous request.
     pub identity: &'a str,
+    /// The header of the signed identity, and its value.
+    pub assertion: Option<(&'a str, &'a str)>,
     /// The body's framing.
     pub framing: BodyFraming,
     /// Whether it is a WebSocket handshake.
@@ -107,6 +109,9 @@ impl HeadRules {
         out.extend_from_slice(parts.edits.lines.as_bytes());
         // Last and unconditional: a `Connection: x-wx-openid` of the client's has no say in it.
         out.extend_from_slice(parts.identity.as_bytes());
+        if let Some((name, assertion)) = parts.assertion {
+            write_line(&mut out, name, assertion.as_bytes());
+        }
         out.extend_from_slice(b"\r\n");
         out
     }

@@ -1,6 +1,8 @@
 //! The route table: the longest path wins, by whole segments; then the more special host; then the
 //! method.
 
+mod upstream;
+
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -66,7 +66,7 @@ const NEIGHBOURS: [(&str, &str); 13] = [
 ];
 
 /// Crates that live in certain modules, and nowhere else.
-pub(crate) const HOMES: [(&str, &[&str]); 30] = [
+pub(crate) const HOMES: [(&str, &[&str]); 32] = [
     ("clap", &["cli", "main"]),
     ("toml", &["config", "cli"]),
     ("anyhow", &["cli", "app", "lifecycle", "config", "main"]),
@@ -100,7 +100,7 @@ pub(crate) const HOMES: [(&str, &[&str]); 30] = [
     ("ppp", &["edge"]),
     ("x509_cert", &["edge"]),
     ("httparse", &["edge", "upstream_client"]),
-    ("rustc_hash", &["route", "store"]),
+    ("rustc_hash", &["route", "store", "assertion"]),
     ("redis", &["redis_client", "store"]),
     ("deadpool_redis", &["redis_client"]),
     ("reqwest", &["provider", "cli", "sandbox"]),
@@ -110,6 +110,8 @@ pub(crate) const HOMES: [(&str, &[&str]); 30] = [
     ("sha2", &["crypto"]),
     ("hex", &["crypto"]),
     ("aes_gcm_siv", &["crypto"]),
+    ("jsonwebtoken", &["crypto"]),
+    ("signature", &["crypto"]),
     ("prometheus_client", &["metrics", "telemetry"]),
     ("mimalloc", &["main"]),
     ("clap_complete", &["cli"]),

@@ -230,6 +230,12 @@ fn keygen_prints_keys_that_load() {
     );
     assert!(values.iter().all(|(_, key)| parse_key(key).is_ok()) && values[0].1 != values[1].1);
 
+    let signing = out(&hufu(folder.path(), &["keygen", "--signing"]));
+    assert!(parse_key(&signing).is_ok());
+    let signing = out(&hufu(folder.path(), &["keygen", "--signing", "--env"]));
+    let (name, key) = signing.split_once('=').unwrap();
+    assert!(name == "HUFU_SIGNING_KEY" && parse_key(key).is_ok());
+
     let redis = out(&hufu(folder.path(), &["keygen", "--redis"]));
     let lines: Vec<_> = redis.lines().collect();
     assert_eq!((lines.len(), lines[0].len()), (2, 43));

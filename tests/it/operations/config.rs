@@ -21,6 +21,10 @@ fn variables() -> Variables {
     Variables::only([
         ("HUFU_KEY", KEY),
         ("HUFU_NAMING_KEY", NAMING_KEY),
+        (
+            "HUFU_SIGNING_KEY",
+            "ICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj8",
+        ),
         ("WX_SECRET", SECRET),
         ("HUFU_REDIS_PASSWORD", "tiger"),
         ("HUFU_ADMIN_TOKEN", "tiger-admin-token-of-a-test"),

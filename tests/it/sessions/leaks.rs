@@ -120,8 +120,9 @@ async fn of_backends(
 async fn neither_redis_nor_anything_emitted_holds_a_secret_in_clear() {
     let redis = RedisServer::start(&[]);
     let echo = echo_upstream();
+    let signing_key = hufu::crypto::keyring::generate_key();
     let config = format!(
-        "log.level = \"trace\"\nopen_data.max_age = \"0s\"\nadmin.token = \"{ADMIN_TOKEN}\"\n{}{}",
+        "assertion = {{ keys = [{signing_key:?}], issuer = \"hufu\", audience = \"all\" }}\nlog.level = \"trace\"\nopen_data.max_age = \"0s\"\nadmin.token = \"{ADMIN_TOKEN}\"\n{}{}",
         push::pushed_to("http://127.0.0.1:9", push::SEALED),
         echo.route("/api", "required")
             + &platform_api::client("sign = true\n").replace("/wxa/test/*", "/hufu/*")
@@ -147,6 +148,7 @@ async fn neither_redis_nor_anything_emitted_holds_a_secret_in_clear() {
     let openid = hufu::sandbox::openid(APPID, "alice");
     let mut secrets = vec![
         ("session_key", session_key),
+        ("signing key", signing_key),
         ("app secret", APP_SECRET.to_owned()),
         ("token", token.clone()),
         ("code", code.clone()),
@@ -294,6 +296,13 @@ async fn neither_redis_nor_anything_emitted_holds_a_secret_in_clear() {
         );
     }
 
+    // The echo upstream has answered with what it got: backends and proxies alone know of it.
+    let (_, assertion) = emitted.split_once("eyJ").unwrap();
+    let is_of_it = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    let end = assertion.find(|c| !is_of_it(c)).unwrap();
+    let (signed, signature) = assertion[..end].rsplit_once('.').unwrap();
+    secrets.push(("signature of the assertion", signature.to_owned()));
+    secrets.push(("assertion", format!("eyJ{signed}")));
     secrets.push(("openid", openid));
     assert_absent(&secrets, "the log", gateway.stderr().as_bytes());
     assert_absent(&secrets, "the access log", gateway.stdout().as_bytes());

@@ -1,6 +1,7 @@
 //! Sessions: where a token may stand, devices, revocation, who asks at `/auth/verify`, and what
 //! nobody may see of them.
 
+mod assertion;
 mod carriers;
 mod claims;
 mod devices;
