@@ -42,9 +42,9 @@ pub(super) async fn block_user(
 ) -> Result<HttpResponse, GatewayError> {
     let (user, _) = query.find(&apps.now())?;
     let Object(BlockRequest { until, reason }) = body.into_inner();
-    if reason.len() > Block::REASON_MAX {
+    if reason.chars().count() > Block::REASON_MAX {
         return Err(invalid(format!(
-            "The reason has more than {} bytes.",
+            "The reason has more than {} characters.",
             Block::REASON_MAX
         )));
     }

@@ -51,18 +51,17 @@ impl Block {
     /// The longest that a block lasts, and how long one lasts for which no end was named: every key
     /// of the store has an expiry.
     pub const LONGEST: Duration = Duration::from_secs(3653 * 24 * 3600);
-    /// Longest reason, in bytes.
+    /// Longest reason, in characters.
     pub const REASON_MAX: usize = 256;
 
     /// A block from `now` on; `None`: its end is past.
     pub fn new(now: UnixMillis, until: Option<UnixMillis>, reason: &str) -> Option<Self> {
         let last = now.plus(Self::LONGEST);
         let until = until.map_or(last, |until| until.min(last));
-        let cut = reason.floor_char_boundary(Self::REASON_MAX);
         (until > now).then(|| Self {
             since: now,
             until,
-            reason: reason[..cut].to_owned(),
+            reason: reason.chars().take(Self::REASON_MAX).collect(),
         })
     }
 }

@@ -88,8 +88,11 @@ pub(super) fn patched(
         PatchLife::Lasting => None,
         PatchLife::Login(lease) => Some(at.plus(lease)),
     };
-    let patch = Some(KeptPatch { patch, at, until });
-    Ok(UserState { patch, ..before })
+    let kept = (!patch.is_empty()).then_some(KeptPatch { patch, at, until });
+    Ok(UserState {
+        patch: kept,
+        ..before
+    })
 }
 
 /// Both patches as one. Where they name too many claims, it forgets what was removed before: the
@@ -348,5 +351,48 @@ mod tests {
             assert!(decode(&whole[..cut]).is_err(), "{cut}");
         }
         assert!(decode(&[&whole[..], &[0]].concat()).is_err());
+    }
+
+    /// As a release has written it, with this naming key and whatever sealing keys. A fixture is
+    /// never changed: one that no longer opens would have let blocked users in.
+    mod fixture {
+        use std::fs;
+        use std::path::PathBuf;
+
+        use super::*;
+        use crate::secret::Secret;
+
+        fn sealer() -> Sealer {
+            let key = Secret::new(std::array::from_fn(|i| 100_u8.wrapping_add(i as u8)));
+            let naming = Arc::new(NamingKey::new(&key));
+            Sealer::new(Arc::new(Keyring::ephemeral()), naming)
+        }
+
+        fn path() -> PathBuf {
+            let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/user-states");
+            PathBuf::from(folder).join("v1-both.hex")
+        }
+
+        fn both() -> UserState {
+            UserState {
+                patch: patched(Some(UnixMillis(1_764_000_060_000))).patch,
+                ..blocked()
+            }
+        }
+
+        #[test]
+        fn it_opens() {
+            let stored = hex::decode(fs::read_to_string(path()).unwrap().trim()).unwrap();
+            assert_eq!(sealer().open_state(&user("o1"), &stored), Ok(both()));
+        }
+
+        /// For the release that brings a new version.
+        #[test]
+        #[ignore = "writes a file"]
+        fn write() {
+            fs::create_dir_all(path().parent().unwrap()).unwrap();
+            let stored = sealer().seal_state(&user("o1"), &both());
+            fs::write(path(), hex::encode(stored) + "\n").unwrap();
+        }
     }
 }

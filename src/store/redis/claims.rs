@@ -1,5 +1,7 @@
 //! Changing the claims of all sessions of a user.
 
+use std::time::Duration;
+
 use futures_util::future::try_join_all;
 
 use super::devices::AT_ONCE;
@@ -12,6 +14,10 @@ use crate::session::{
 };
 use crate::store::user_state::{ChangedRecords, patched};
 
+/// How long a change may take from its first read to its write, in the first round. A login that
+/// begins within this time takes the change for newer than what it brings itself.
+const SLACK: Duration = Duration::from_millis(50);
+
 impl RedisStore {
     /// Reads the user's state and sessions, and writes them changed if nothing has happened to any of
     /// them meanwhile; otherwise once more. Returns also the names of the sessions that may have
@@ -22,11 +28,13 @@ impl RedisStore {
         patch: &ClaimsPatch,
         life: PatchLife,
     ) -> Result<(ClaimsChange, Vec<SessionId>), StoreError> {
+        let mut slack = SLACK;
         for _ in 0..ROUNDS {
             let (read, ids) = tokio::try_join!(self.read_state(user), self.index_of(user))?;
             let before = self.opened_state(user, &read.stored)?.at(read.now);
-            // Whatever takes longer than this call may take is refused by the script.
-            let at = read.now.plus(self.connector.operation_timeout());
+            // What takes longer is refused by the script, and has more time in the next round.
+            let at = read.now.plus(slack);
+            slack = (slack * 2).min(self.connector.operation_timeout());
             let state = match patched(before, patch, at, life) {
                 Ok(state) => state,
                 Err(error) => return Ok((ClaimsChange::Unfit(error), Vec::new())),

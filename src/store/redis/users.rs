@@ -68,6 +68,7 @@ impl RedisStore {
         for _ in 0..ROUNDS {
             // A block is to work whatever stood there before.
             let before = self.sealer.open_state(user, &stored).unwrap_or_default();
+            let before = before.at(now);
             let state = UserState {
                 blocked: Some(block.clone()),
                 ..before
@@ -100,9 +101,12 @@ impl RedisStore {
         let tag = self.keys.tag(user);
         let ReadState { mut stored, now } = self.read_state(user).await?;
         for _ in 0..ROUNDS {
-            let mut state = self.sealer.open_state(user, &stored).unwrap_or_default();
+            // One that cannot be read is dropped, so that the user can sign in.
+            let opened = self.sealer.open_state(user, &stored);
+            let is_readable = opened.is_ok();
+            let mut state = opened.unwrap_or_default().at(now);
             let block = state.blocked.take();
-            if stored.is_empty() {
+            if block.is_none() && is_readable {
                 return Ok(None);
             }
             let mut script = self.scripts.unblock.key(self.keys.state(tag, user));
@@ -117,7 +121,7 @@ impl RedisStore {
                 })
                 .await?;
             if done {
-                return Ok(block.filter(|block| block.until > now));
+                return Ok(block);
             }
             stored = held;
         }

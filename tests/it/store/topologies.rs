@@ -8,7 +8,10 @@ use hufu::clock::monotonic_now;
 use hufu::metrics::{Exposition, Metrics};
 use hufu::secret::Secret;
 use hufu::session::token::tag_of;
-use hufu::session::{Lookup, NewSession, Rotated, Rotation, SessionToken, Written};
+use hufu::session::{
+    Blocked, ClaimsChange, ClaimsPatch, Lookup, NewSession, PatchLife, Rotated, Rotation,
+    SessionToken, Written,
+};
 use hufu::store::{self, RedisTls, StoreSettings, StoreUrl};
 
 use crate::helpers::{
@@ -35,10 +38,10 @@ async fn a_revocation_waits_for_replicas_and_holds_up_nobody_else() {
         wait_replicas: 1,
         ..settings(&master.url(""))
     };
-    let store = store::open(&settings, keys.clone(), naming.clone(), metrics.clone())
+    let stores = store::open(&settings, keys.clone(), naming.clone(), metrics.clone())
         .unwrap()
-        .worker()
-        .sessions;
+        .worker();
+    let (store, users) = (stores.sessions, stores.users);
     let sign_in = async || {
         let session = session_of("o1", store.now().await.unwrap());
         let id = SessionToken::issue(&keys, tag_of(&naming, &session.user)).id();
@@ -112,6 +115,16 @@ async fn a_revocation_waits_for_replicas_and_holds_up_nobody_else() {
     );
     assert_eq!(store.remove(&to, &user("o1")).await.unwrap(), Written::Done);
 
+    // Whoever is blocked, or has lost a role, stays so after a failover.
+    let patch: ClaimsPatch = serde_json::from_str(r#"{"role":null}"#).unwrap();
+    let other = user("o2");
+    let changed = users.change_claims(&other, &patch, PatchLife::Lasting);
+    assert!(matches!(changed.await.unwrap(), ClaimsChange::Done { .. }));
+    let blocked = users.block(&other, None, "").await.unwrap();
+    assert!(matches!(blocked, Blocked::Done { .. }));
+    let left: u32 = replica.ask(&["DBSIZE"]).unwrap();
+    assert_eq!((waits(), left), ((7, 0), 1));
+
     let (kept, ended) = (sign_in().await, sign_in().await);
     replica.freeze();
     let started = monotonic_now();
@@ -133,7 +146,7 @@ async fn a_revocation_waits_for_replicas_and_holds_up_nobody_else() {
         started.elapsed() >= Duration::from_millis(350) && looked_up < Duration::from_millis(300),
         "{looked_up:?}"
     );
-    assert_eq!(waits(), (5, 1));
+    assert_eq!(waits(), (7, 1));
     assert!(matches!(store.load(&ended).await.unwrap(), Lookup::Gone));
 }
 

@@ -179,7 +179,10 @@ async fn what_is_no_change_is_refused_by_its_name() {
         (json!({"until": "tomorrow"}), "no time such as"),
         (json!({"until": "2020-01-01T00:00:00Z"}), "is past"),
         (json!({"until": 5}), "invalid type"),
-        (json!({"reason": "x".repeat(257)}), "more than 256 bytes"),
+        (
+            json!({"reason": "x".repeat(257)}),
+            "more than 256 characters",
+        ),
         (json!({"why": "x"}), "unknown field"),
     ] {
         let (status, answer) = block(&gateway, "alice", body.clone()).await;
