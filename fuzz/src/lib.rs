@@ -12,6 +12,7 @@ pub mod chunked_body;
 pub mod client_address;
 pub mod config;
 pub mod frames;
+pub mod hook_answer;
 pub mod location;
 pub mod open_data;
 pub mod outgoing_head;
@@ -28,11 +29,12 @@ pub mod upstream_answer;
 pub type Target = fn(&[u8]);
 
 /// Every target with the name of its folder of seeds.
-pub const TARGETS: [(&str, Target); 15] = [
+pub const TARGETS: [(&str, Target); 16] = [
     ("chunked_body", chunked_body::check),
     ("client_address", client_address::check),
     ("config", config::check),
     ("frames", frames::check),
+    ("hook_answer", hook_answer::check),
     ("location", location::check),
     ("open_data", open_data::check),
     ("outgoing_head", outgoing_head::check),

@@ -23,7 +23,7 @@ pub struct LoginHookSettings {
     pub upstream: Arc<str>,
     /// The path there.
     pub path: String,
-    /// How long it may take to answer, the wait for a permit included.
+    /// How long it may take to answer; at most half of it is a wait for a permit.
     pub timeout: Duration,
     /// Each of them signs: two while one is exchanged for the other.
     pub secrets: Vec<Secret<String>>,

@@ -62,10 +62,11 @@ impl LoginHook for HookCaller {
         let started = monotonic_now();
         let permits = self.shared.permits.get(question.app());
         let permits = permits.ok_or_else(|| HookError("the app is not configured".to_owned()))?;
-        let permit = timeout(settings.timeout, permits.acquire()).await;
+        // Half of the time is left to whoever gets one.
+        let permit = timeout(settings.timeout / 2, permits.acquire()).await;
         let Ok(Ok(_permit)) = permit else {
             let most = settings.max_concurrent;
-            let why = format!("{most} calls about logins of this app are under way already");
+            let why = format!("{most} questions about logins of this app are under way already");
             return Err(HookError(why));
         };
         // In whole milliseconds, so that nothing is taken off where there was nothing to wait for.

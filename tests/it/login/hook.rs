@@ -7,6 +7,7 @@ use crate::helpers::{APPID, Gateway, HttpAnswer, Script, Upstream};
 
 mod answers;
 mod isolation;
+mod operators;
 mod page;
 mod processes;
 

@@ -1,0 +1,89 @@
+//! What operators do to a user while a backend is asked about the user's login.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::{asking, assert_refused, json_script, logged_in, no_content};
+use crate::helpers::{APPID, Gateway, HttpAnswer, RedisServer, Upstream, http, until};
+
+const ADMIN_TOKEN: &str = "admin-token-that-nobody-may-see";
+
+fn gateway(redis: &RedisServer, backend: &Upstream) -> Gateway {
+    let lines = format!(
+        "admin.token = \"{ADMIN_TOKEN}\"\nsession.visible_claims = [\"role\", \"vip\"]\n{}",
+        asking(&backend.url, "")
+    );
+    Gateway::on(&redis.url(""), &lines)
+}
+
+/// A call of the admin API about alice.
+async fn operator(gateway: &Gateway, method: &str, what: &str, body: Value) {
+    let user = hufu::sandbox::openid(APPID, "alice");
+    let path = format!("/admin/api/users/{what}?app=shop&user={user}");
+    let call = http().request(method, gateway.admin_at(&path));
+    let answer = call.bearer_auth(ADMIN_TOKEN).json(&body).await;
+    assert!(answer.is_success(), "{}", answer.text());
+}
+
+/// A login of alice, with what an operator does as soon as the backend was asked.
+async fn login_with(gateway: &Gateway, backend: &Upstream, act: impl AsyncFnOnce()) -> HttpAnswer {
+    let before = backend.count("POST");
+    let acted = async {
+        until("the question", async || backend.count("POST") > before).await;
+        act().await;
+    };
+    tokio::join!(logged_in(gateway, "alice"), acted).0
+}
+
+async fn claims(gateway: &Gateway, login: &Value) -> Value {
+    let token = login["token"].as_str().unwrap();
+    let session = gateway.get("/auth/session").bearer_auth(token).await;
+    session.json()["claims"].clone()
+}
+
+#[tokio::test]
+async fn a_blocked_user_is_not_asked_about_and_gets_no_session_that_was_under_way() {
+    let redis = RedisServer::start(&[]);
+    let backend = Upstream::start(no_content().slowly(Duration::from_millis(300)));
+    let gateway = gateway(&redis, &backend);
+    let block = async || operator(&gateway, "PUT", "block", json!({})).await;
+    let answer = login_with(&gateway, &backend, block).await;
+    assert_refused(&answer, 403, "user_blocked");
+    assert_eq!(
+        redis
+            .ask::<Vec<String>>(&["KEYS", "hufu:s:*"])
+            .unwrap()
+            .len(),
+        0
+    );
+    for _ in 0..2 {
+        assert_refused(&logged_in(&gateway, "alice").await, 403, "user_blocked");
+    }
+    assert_eq!(backend.count("POST"), 1);
+    gateway.login("bob").await;
+    operator(&gateway, "DELETE", "block", json!({})).await;
+    gateway.login("alice").await;
+}
+
+/// A change that comes between the hook's answer and the session is not lost; what the hook says at
+/// the next login is newer.
+#[tokio::test]
+async fn a_change_of_claims_outlives_a_login_that_is_under_way_and_no_longer() {
+    let redis = RedisServer::start(&[]);
+    let answer = json_script("200 OK", r#"{"claims":{"role":["staff"]}}"#);
+    let backend = Upstream::start(answer.slowly(Duration::from_millis(300)));
+    let gateway = gateway(&redis, &backend);
+    let change = async || {
+        let patch = json!({ "role": null, "vip": true });
+        operator(&gateway, "PATCH", "claims", patch).await;
+    };
+    let login = login_with(&gateway, &backend, change).await.json();
+    assert_eq!(claims(&gateway, &login).await, json!({ "vip": true }));
+    // Logins of the next moments may have begun before the change, for all that anybody knows.
+    until("the hook's answer to count again", async || {
+        let next = gateway.login("alice").await;
+        claims(&gateway, &next).await == json!({ "role": ["staff"] })
+    })
+    .await;
+}
