@@ -9,7 +9,7 @@ use tokio::sync::watch;
 
 use crate::http::{ErrorCode, GatewayError, Inbound};
 use crate::identity::{App, Apps, NamedApp};
-use crate::session::{LiveSession, UserKey};
+use crate::session::{Claims, LiveSession, UserKey};
 
 /// The apps that are configured now.
 pub struct CurrentApps(pub watch::Receiver<Arc<Apps>>);
@@ -111,6 +111,7 @@ pub(super) struct SessionView<'a> {
     client_address: Option<IpAddr>,
     expires_in: u64,
     absolute_expires_in: u64,
+    claims: &'a Claims,
 }
 
 impl<'a> From<&'a LiveSession> for SessionView<'a> {
@@ -128,6 +129,7 @@ impl<'a> From<&'a LiveSession> for SessionView<'a> {
             client_address: session.client_address,
             expires_in: live.expires_in.as_secs(),
             absolute_expires_in: live.absolute_expires_in.as_secs(),
+            claims: &session.claims,
         }
     }
 }

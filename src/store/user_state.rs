@@ -78,7 +78,9 @@ pub(super) fn patched(
     at: UnixMillis,
     life: PatchLife,
 ) -> Result<UserState, ClaimsError> {
-    let patch = match &before.patch {
+    // What was to last before the app had a login hook, the hook has replaced.
+    let lasts = |kept: &&KeptPatch| life == PatchLife::Lasting || kept.until.is_some();
+    let patch = match before.patch.as_ref().filter(lasts) {
         Some(kept) => followed_by(&kept.patch, patch)?,
         None => patch.clone(),
     };

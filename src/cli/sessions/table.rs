@@ -16,7 +16,7 @@ const COLUMNS: [(&str, &str); 5] = [
 ];
 
 /// What is known of one session, the most asked for first.
-const FIELDS: [&str; 10] = [
+const FIELDS: [&str; 11] = [
     "session_id",
     "app",
     "provider",
@@ -27,6 +27,7 @@ const FIELDS: [&str; 10] = [
     "absolute_expires_in",
     "client_address",
     "device",
+    "claims",
 ];
 
 /// One line each, newest first.
@@ -72,7 +73,7 @@ fn shown(key: &str, value: &Value) -> String {
         }
         Value::String(text) if text.is_empty() => "-".to_owned(),
         Value::String(text) => harmless(text),
-        other => other.to_string(),
+        other => harmless(&other.to_string()),
     }
 }
 

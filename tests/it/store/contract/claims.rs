@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use hufu::identity::Reservation;
+use futures_util::future::join_all;
 use hufu::session::{
-    Claims, ClaimsChange, ClaimsError, ClaimsPatch, Lookup, NewSession, PatchLife, Rotated,
-    Rotation, Session, SessionId, UserKey,
+    Blocked, Claims, ClaimsChange, ClaimsError, ClaimsPatch, Lookup, NewSession, PatchLife,
+    Rotated, Rotation, Session, SessionId, UserKey,
 };
 
 use super::{Case, HOUR, SHORT};
@@ -21,6 +21,8 @@ suite![
     a_record_that_does_not_open_fails_a_change_by_its_name,
     a_change_that_does_not_fit_changes_nothing,
     many_removals_do_not_use_a_user_up,
+    hundreds_of_sessions_are_changed_and_blocked_as_one,
+    what_lasted_before_there_was_a_hook_does_not_come_back,
 ];
 
 fn patch(json: serde_json::Value) -> ClaimsPatch {
@@ -254,9 +256,6 @@ async fn a_change_that_does_not_fit_changes_nothing(h: &Harness) {
         serde_json::json!({"scope": "snsapi_base"})
     );
     assert!(h.only("a").await.is_none());
-    let Reservation::Leader { .. } = h.codes().reserve(&[1; 16], HOUR).await.unwrap() else {
-        panic!("nobody has it")
-    };
 }
 
 async fn many_removals_do_not_use_a_user_up(h: &Harness) {
@@ -271,5 +270,44 @@ async fn many_removals_do_not_use_a_user_up(h: &Harness) {
     assert_eq!(
         claims(h, &id).await,
         serde_json::json!({"scope": "snsapi_base", "role": "staff"})
+    );
+}
+
+/// More than are read at once, and more than an index holds in its compact form.
+async fn hundreds_of_sessions_are_changed_and_blocked_as_one(h: &Harness) {
+    let owner = user("o1");
+    let ids = join_all((0..230).map(|_| h.sign_in(&owner, HOUR, HOUR))).await;
+    let (sessions, _) = change(h, &owner, serde_json::json!({"role": "staff"})).await;
+    assert_eq!(sessions, 230);
+    let with = serde_json::json!({"scope": "snsapi_base", "role": "staff"});
+    for id in &ids {
+        assert_eq!(claims(h, id).await, with);
+    }
+    let blocked = h.users().block(&owner, None, "").await.unwrap();
+    assert!(matches!(blocked, Blocked::Done { ended: 230, .. }));
+    h.assert_consistent().await;
+}
+
+async fn what_lasted_before_there_was_a_hook_does_not_come_back(h: &Harness) {
+    let owner = user("o1");
+    change(h, &owner, serde_json::json!({"role": "admin"})).await;
+    let before = h.session(&owner, HOUR).await;
+    let patches = PatchLife::Login(HOUR);
+    let vip = patch(serde_json::json!({"vip": true}));
+    let changed = h
+        .users()
+        .change_claims(&owner, &vip, patches)
+        .await
+        .unwrap();
+    assert!(matches!(changed, ClaimsChange::Done { .. }));
+    let id = h.fresh_id(&owner);
+    let new = NewSession {
+        patches,
+        ..new_session(id, &before, HOUR)
+    };
+    h.create(new).await;
+    assert_eq!(
+        claims(h, &id).await,
+        serde_json::json!({"scope": "snsapi_base", "vip": true})
     );
 }
