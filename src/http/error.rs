@@ -161,10 +161,8 @@ impl From<LoginError> for GatewayError {
             }
             LoginError::Refused { detail } if detail.is_empty() => Self::new(E::LoginRefused, "This user may not log in."),
             LoginError::Refused { detail } => Self::new(E::LoginRefused, detail),
-            LoginError::HookFailed => {
-                Self::new(E::LoginHookFailed, "The backend that decides about logins has not answered, and the code is used up. Get a fresh one from the platform's login call.")
-                    .retry_after(Duration::from_secs(1))
-            }
+            // No time to come back: with this code it would not help.
+            LoginError::HookFailed => Self::new(E::LoginHookFailed, "The backend that decides about logins has not answered, and the code is used up. Get a fresh one from the platform's login call."),
             LoginError::Limited(refusal) => Self::from(refusal),
             LoginError::Platform(trouble) => Self { detail: of_login(&trouble).into(), ..Self::from(trouble) },
             LoginError::Store(error) => Self { detail: "Logging in is not possible right now. Try again in a moment.".into(), ..Self::from(error) },

@@ -10,7 +10,8 @@ const FAILED: &str = "hufu_login_hooks_total{app=\"shop\",outcome=\"failed\"}";
 #[track_caller]
 fn assert_failed(answer: &HttpAnswer) {
     assert_refused(answer, 503, "login_hook_failed");
-    assert_eq!(answer.header("retry-after"), "1");
+    // Clients repeat a request with the same code if there is one.
+    assert!(answer.get("retry-after").is_none());
     assert!(answer.get("www-authenticate").is_none());
 }
 
