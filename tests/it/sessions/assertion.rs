@@ -14,7 +14,7 @@ use ring::signature::{ED25519, Ed25519KeyPair, UnparsedPublicKey};
 use serde_json::{Value, json};
 
 use crate::helpers::ws_client::{open, talk};
-use crate::helpers::{APPID, Answer, Gateway, RedisServer, Script, Upstream, WsUpstream};
+use crate::helpers::{APPID, Answer, Gateway, RedisServer, Script, Upstream, WsUpstream, http};
 
 /// What clients may try for `X-Hufu-Assertion`, and what servers fold onto it.
 const SPELLINGS: [&str; 5] = [
@@ -151,6 +151,42 @@ async fn a_backend_gets_who_calls_and_that_it_is_meant() {
     let answer = gateway.get("/x").bearer_auth(&session).await;
     assert_eq!(answer.status(), 200);
     assert!(other.connections()[0].values("x-hufu-assertion").is_empty());
+}
+
+#[tokio::test]
+async fn changed_claims_are_in_the_next_assertion() {
+    const ADMIN: &str = "admin-token-of-the-assertions";
+    let redis = RedisServer::start(&[]);
+    let upstream = Upstream::ok();
+    let user = hufu::sandbox::openid(APPID, "alice");
+    for store in ["memory:", &redis.url("")] {
+        let config = format!(
+            "admin.token = \"{ADMIN}\"\n{}{}",
+            signed_by(&[&generate_key()]),
+            orders(&upstream)
+        );
+        let gateway = Gateway::on(store, &config);
+        let token = gateway.token("alice").await;
+        let url = gateway.admin_at(&format!("/admin/api/users/claims?app=shop&user={user}"));
+        for (patch, expected) in [
+            (json!({ "vip": true }), json!({ "vip": true })),
+            (
+                json!({ "vip": null, "role": ["a"] }),
+                json!({ "role": ["a"] }),
+            ),
+        ] {
+            for _ in 0..4 {
+                asserted(&gateway, &upstream, "/orders", &token).await;
+            }
+            let change = http()
+                .request("PATCH", &url)
+                .bearer_auth(ADMIN)
+                .json(&patch);
+            assert_eq!(change.await.status(), 200);
+            let assertion = asserted(&gateway, &upstream, "/orders", &token).await;
+            assert_eq!(claims(&assertion)["claims"], expected, "{store}");
+        }
+    }
 }
 
 /// Of how many workers a test meets some.
