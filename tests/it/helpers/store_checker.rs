@@ -43,6 +43,9 @@ const NEAR: u64 = 100;
 /// milliseconds.
 const LONGEST_PASSING: u64 = 600_000;
 
+/// Longest that a user's state lives: ten years, in milliseconds.
+const LONGEST_STATE: u64 = 3653 * 24 * 3_600_000;
+
 /// What a walk has found.
 #[derive(Debug, Default)]
 pub(crate) struct Walk {
@@ -179,6 +182,14 @@ impl Walk {
         } else if rest.starts_with(":l:") {
             // A cell of a limit goes when the quota has filled up again.
             self.passing(key, now, expiry);
+        } else if rest.starts_with(":a:{") {
+            let is_state = entry.values.first().is_some_and(|state| state[0] == 1);
+            if !is_state || expiry > now + LONGEST_STATE + NEAR {
+                self.problems.push(format!(
+                    "{key} is no state, or stays for {} ms",
+                    expiry - now
+                ));
+            }
         } else if !rest.starts_with(":u:{") {
             self.problems
                 .push(format!("{key} is nothing that the gateway writes"));

@@ -8,10 +8,12 @@ use std::time::Duration;
 use hufu::clock::UnixMillis;
 use hufu::session::service::{SignIn, SignedIn};
 use hufu::session::{
-    Claims, Lifetime, PatchLife, SessionRules, SessionService, SessionToken, UserKey, Written,
+    Blocked, Claims, ClaimsChange, Lifetime, PatchLife, SessionRules, SessionService, SessionToken,
+    UserKey, Written,
 };
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
+use serde_json::json;
 
 use crate::helpers::{Harness, Place, RedisServer, store::user, walk};
 
@@ -33,6 +35,11 @@ enum Step {
     LogoutAll(usize),
     /// A user signs out the device of a token, which may be a stranger's.
     EndDevice(usize, usize),
+    /// An operator gives a user's claim this value.
+    Change(usize, u32),
+    /// An operator blocks a user for so many milliseconds.
+    Block(usize, u64),
+    Unblock(usize),
     Pass(u64),
 }
 
@@ -47,7 +54,16 @@ fn step(time_passes: bool) -> impl Strategy<Value = Step> {
         2 => token().prop_map(Step::Logout),
         1 => (0..USERS).prop_map(Step::LogoutAll),
         2 => ((0..USERS), token()).prop_map(|(user, token)| Step::EndDevice(user, token)),
+        6 => step_of_an_operator(),
         if time_passes { 4 } else { 0 } => (1..40_000_u64).prop_map(Step::Pass),
+    ]
+}
+
+fn step_of_an_operator() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        3 => ((0..USERS), any::<u32>()).prop_map(|(user, value)| Step::Change(user, value)),
+        1 => ((0..USERS), 1..40_000_u64).prop_map(|(user, millis)| Step::Block(user, millis)),
+        2 => (0..USERS).prop_map(Step::Unblock),
     ]
 }
 
@@ -74,9 +90,16 @@ struct Model {
     now: UnixMillis,
     devices: Vec<Device>,
     tokens: Vec<(SessionToken, Holds)>,
+    /// Of each user, in all sessions alike.
+    claims: [Option<u32>; USERS],
+    blocked: [Option<UnixMillis>; USERS],
 }
 
 impl Model {
+    fn is_blocked(&self, user: usize) -> bool {
+        self.blocked[user].is_some_and(|until| self.now < until)
+    }
+
     fn lives(&self, device: usize) -> bool {
         !self.devices[device].ended && self.now < self.devices[device].expiry
     }
@@ -183,6 +206,8 @@ impl<'a> Run<'a> {
                 now: UnixMillis(0),
                 devices: Vec::new(),
                 tokens: Vec::new(),
+                claims: [None; USERS],
+                blocked: [None; USERS],
             },
             sessions: h.service(rules),
             without_grace: h.service(SessionRules {
@@ -214,9 +239,10 @@ impl<'a> Run<'a> {
                 self.login(*user, false).await;
             }
             Step::Ghost(user) => {
-                let ghost = self.login(*user, true).await;
-                self.h.pass(Duration::from_millis(2)).await;
-                self.model.devices[ghost].ended = true;
+                if let Some(ghost) = self.login(*user, true).await {
+                    self.h.pass(Duration::from_millis(2)).await;
+                    self.model.devices[ghost].ended = true;
+                }
             }
             Step::Use(n) => {
                 if let Some(token) = chosen(n) {
@@ -257,11 +283,52 @@ impl<'a> Run<'a> {
                     self.end_device(*user, token).await;
                 }
             }
+            Step::Change(user, value) => self.change(*user, *value).await,
+            Step::Block(user, millis) => self.block(*user, *millis).await,
+            Step::Unblock(user) => {
+                let lifted = self.h.users().unblock(&self.users[*user]).await.unwrap();
+                assert_eq!(lifted.is_some(), self.model.is_blocked(*user));
+                self.model.blocked[*user] = None;
+            }
             Step::Pass(millis) => self.h.pass(Duration::from_millis(*millis)).await,
         }
     }
 
-    async fn login(&mut self, user: usize, ghost: bool) -> usize {
+    async fn change(&mut self, user: usize, value: u32) {
+        let patch = serde_json::from_value(json!({ "n": value })).unwrap();
+        let owner = &self.users[user];
+        let changed = self
+            .h
+            .users()
+            .change_claims(owner, &patch, PatchLife::Lasting);
+        let living = self.model.devices_of(user).len() as u64;
+        let ClaimsChange::Done { sessions, .. } = changed.await.unwrap() else {
+            panic!("it fits")
+        };
+        assert_eq!(sessions, living);
+        self.model.claims[user] = Some(value);
+    }
+
+    async fn block(&mut self, user: usize, millis: u64) {
+        // See `look_at_the_clock`.
+        let until = match self.h.place {
+            Place::Memory(..) => Some(self.model.now.plus(Duration::from_millis(millis))),
+            Place::Redis(..) => None,
+        };
+        let blocked = self.h.users().block(&self.users[user], until, "");
+        let Blocked::Done { ended, block } = blocked.await.unwrap() else {
+            panic!("its end is ahead")
+        };
+        let living = self.model.devices_of(user);
+        assert_eq!(ended, living.len() as u64);
+        for device in living {
+            self.model.devices[device].ended = true;
+        }
+        self.model.blocked[user] = Some(block.until);
+    }
+
+    /// The device that was made; `None`: the user is blocked.
+    async fn login(&mut self, user: usize, ghost: bool) -> Option<usize> {
         let service = if ghost { &self.ghosts } else { &self.sessions };
         let owner = self.users[user].clone();
         let sign_in = SignIn {
@@ -276,8 +343,10 @@ impl<'a> Run<'a> {
             quota: None,
             patches: PatchLife::Lasting,
         };
-        let SignedIn::Issued(issued) = service.issue(sign_in, |_| None).await.unwrap() else {
-            panic!("nothing limits it")
+        let issued = match service.issue(sign_in, |_| None).await.unwrap() {
+            SignedIn::Issued(issued) if !self.model.is_blocked(user) => issued,
+            SignedIn::Blocked(_) if self.model.is_blocked(user) => return None,
+            other => panic!("{other:?}"),
         };
         let idle = if ghost {
             Duration::from_millis(1)
@@ -287,7 +356,7 @@ impl<'a> Run<'a> {
         let device = self.model.login(user, idle, issued.token);
         // The order of sessions that begin in the same millisecond is nobody's business.
         self.h.pass(Duration::from_millis(2)).await;
-        device
+        Some(device)
     }
 
     async fn use_token(&mut self, token: usize) {
@@ -310,6 +379,10 @@ impl<'a> Run<'a> {
         }
         let device = &self.model.devices[device];
         assert_eq!(live.session.user, self.users[device.user]);
+        assert_eq!(
+            serde_json::to_value(&live.session.claims).unwrap(),
+            self.model.claims[device.user].map_or_else(|| json!({}), |value| json!({ "n": value }))
+        );
         if let (Place::Memory(..), true) = (&self.h.place, at == token) {
             assert_eq!(
                 (live.expires_in, live.absolute_expires_in),
@@ -413,6 +486,7 @@ async fn run(h: &Harness, lifetime: Lifetime, grace: Duration, steps: &[Step]) -
     // Whatever happened: no key without an expiry, and indexes and records agree once the expired
     // are swept.
     for user in 0..USERS {
+        run.take(&Step::Unblock(user)).await;
         run.login(user, false).await;
     }
     assert!(

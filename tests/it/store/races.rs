@@ -16,7 +16,7 @@ use hufu::store::{InvalidationChoice, Stores};
 
 use crate::helpers::store::{session_of, user};
 use crate::helpers::two_stores::Two;
-use crate::helpers::{HOUR, RedisServer, new_session};
+use crate::helpers::{HOUR, RedisServer, new_session, walk};
 
 /// Users at the same time, and rounds of each.
 const USERS: usize = 50;
@@ -26,7 +26,7 @@ const ROUNDS: usize = 20;
 struct Race {
     two: Two,
     stores: [Stores; 2],
-    _redis: RedisServer,
+    redis: RedisServer,
 }
 
 impl Race {
@@ -36,7 +36,7 @@ impl Race {
         Self {
             stores: [two.handle.worker(), two.handle.worker()],
             two,
-            _redis: redis,
+            redis,
         }
     }
 
@@ -98,7 +98,7 @@ impl Race {
         Some(claims[name].to_string())
     }
 
-    /// Runs the rounds of all users.
+    /// Runs the rounds of all users. Afterwards the store is whole.
     async fn rounds(&self, round: impl AsyncFn(UserKey, usize)) {
         let of_user = async |number: usize| {
             for at in 0..ROUNDS {
@@ -106,6 +106,7 @@ impl Race {
             }
         };
         join_all((0..USERS).map(of_user)).await;
+        walk(&self.redis, "hufu").assert_sound();
     }
 }
 
