@@ -8,13 +8,18 @@ use hufu::config::{Settings, Variables};
 use hufu::crypto::keyring::{Keyring, NamingKey};
 use hufu::metrics::Metrics;
 use hufu::session::token::tag_of;
-use hufu::session::{ClaimsChange, PatchLife, Session, SessionToken};
+use hufu::session::{Session, SessionToken};
 use hufu::store::{self, Stores};
 use serde_json::Value;
 
 use super::builder::APPID;
+use super::client::http;
 use super::gateway::Gateway;
 use super::store::{made, new_session, session_of};
+
+const OPERATOR_TOKEN: &str = "operator-token-of-a-test";
+/// The admin API as [`Gateway::change_claims`] calls it.
+pub(crate) const OPERATOR: &str = "admin.token = \"operator-token-of-a-test\"\n";
 
 impl Gateway {
     /// A token of a fresh session of this user with these claims, written into the gateway's Redis as
@@ -33,21 +38,18 @@ impl Gateway {
         token.expose()
     }
 
-    /// Changes the claims of all sessions of this user, as another gateway would. This one and its
-    /// siblings learn of it as of a revocation.
+    /// Changes the claims of all sessions of this user, as an operator does. The configuration has
+    /// [`OPERATOR`].
     pub(crate) async fn change_claims(&self, user: &str, patch: &Value) {
-        let (stores, ..) = self.own_store();
-        let now = stores.sessions.now().await.unwrap();
-        let user = session_of(&hufu::sandbox::openid(APPID, user), now).user;
-        let patch = serde_json::from_value(patch.clone()).unwrap();
-        let changed = stores
-            .users
-            .change_claims(&user, &patch, PatchLife::Lasting);
-        let changed = changed.await.unwrap();
-        assert!(
-            matches!(changed, ClaimsChange::Done { sessions, .. } if sessions > 0),
-            "{changed:?}"
-        );
+        let openid = hufu::sandbox::openid(APPID, user);
+        let answer = http()
+            .request("PATCH", self.admin_at("/admin/api/users/claims"))
+            .query(&[("app", "shop"), ("user", &openid)])
+            .bearer_auth(OPERATOR_TOKEN)
+            .json(patch)
+            .await;
+        assert_eq!(answer.status(), 200, "{}", answer.text());
+        assert!(answer.json()["sessions"].as_u64() > Some(0));
     }
 
     /// The gateway's Redis, opened with its keys.

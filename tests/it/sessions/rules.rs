@@ -3,6 +3,7 @@
 use hufu::clock::monotonic_now;
 use serde_json::json;
 
+use crate::helpers::claims::OPERATOR;
 use crate::helpers::ws_client::open;
 use crate::helpers::{
     BOUND, ByHand, Gateway, Probe, RedisServer, Script, Upstream, WsUpstream, echoed, farewell,
@@ -82,7 +83,7 @@ async fn claims_of_every_type_decide() {
 async fn a_change_of_claims_opens_and_closes_a_route_without_a_login() {
     let redis = RedisServer::start(&[]);
     let upstream = Upstream::ok();
-    let config = upstream.route("/", "required") + STAFF;
+    let config = OPERATOR.to_owned() + &upstream.route("/", "required") + STAFF;
     let one = Gateway::on(&redis.url(""), &config);
     let other = one.sibling();
     let token = one
@@ -135,7 +136,7 @@ async fn what_is_open_ends(cache: &str) {
     let polls = ByHand::start().await;
     let patient = |route: String| route.replace("timeout = \"5s\"", "timeout = \"5m\"");
     let config = [
-        cache.to_owned(),
+        OPERATOR.to_owned() + cache,
         sockets.route("/echo", "required") + STAFF,
         sockets.route("/", "required"),
         patient(events.route("/events", "required")) + STAFF,
@@ -236,7 +237,7 @@ async fn requests_under_way_end_unless_the_backend_acts_on_them() {
     let settings = "max_concurrent = 2\nqueue = 5\nqueue_timeout = \"60s\"";
     let config = upstream_of(&[&backend.url], "required", settings)
         .replace("auth = \"required\"\n", "require.role = \"staff\"\n");
-    let gateway = Gateway::on(&redis.url(""), &config);
+    let gateway = Gateway::on(&redis.url(""), &(OPERATOR.to_owned() + &config));
     let token = gateway
         .token_with_claims("zhang", &json!({ "role": "staff" }))
         .await;
