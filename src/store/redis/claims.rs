@@ -7,15 +7,15 @@ use futures_util::future::try_join_all;
 use super::devices::AT_ONCE;
 use super::lookup::ReadAnswer;
 use super::sessions::{ROUNDS, RedisStore};
-use crate::clock::UnixMillis;
+use crate::clock::{UnixMillis, monotonic_now};
 use crate::redis_client::{Invocation, Request};
 use crate::session::{
     ClaimsChange, ClaimsPatch, PatchLife, SessionId, StoreError, UserKey, UserState,
 };
 use crate::store::user_state::{ChangedRecords, patched};
 
-/// How long a change may take from its first read to its write, in the first round. A login that
-/// begins within this time takes the change for newer than what it brings itself.
+/// How long the script may take to arrive, in the first round. A login that begins within this time
+/// takes the change for newer than what it brings itself.
 const SLACK: Duration = Duration::from_millis(50);
 
 impl RedisStore {
@@ -30,15 +30,9 @@ impl RedisStore {
     ) -> Result<(ClaimsChange, Vec<SessionId>), StoreError> {
         let mut slack = SLACK;
         for _ in 0..ROUNDS {
+            let began = monotonic_now();
             let (read, ids) = tokio::try_join!(self.read_state(user), self.index_of(user))?;
             let before = self.opened_state(user, &read.stored)?.at(read.now);
-            // What takes longer is refused by the script, and has more time in the next round.
-            let at = read.now.plus(slack);
-            slack = (slack * 2).min(self.connector.operation_timeout());
-            let state = match patched(before, patch, at, life) {
-                Ok(state) => state,
-                Err(error) => return Ok((ClaimsChange::Unfit(error), Vec::new())),
-            };
             let mut records = ChangedRecords::new(patch);
             for some in ids.chunks(AT_ONCE) {
                 for (id, stored) in some.iter().zip(self.read_stored(some).await?) {
@@ -49,6 +43,13 @@ impl RedisStore {
                     }
                 }
             }
+            // The script refuses what comes later, and the next round has more time.
+            let at = read.now.plus(began.elapsed() + slack);
+            slack = (slack * 2).min(self.connector.operation_timeout());
+            let state = match patched(before, patch, at, life) {
+                Ok(state) => state,
+                Err(error) => return Ok((ClaimsChange::Unfit(error), Vec::new())),
+            };
             let script = self.update_script(user, &read.stored, &state, at, &records);
             let done = self
                 .revocations
