@@ -98,9 +98,9 @@ fn value<'a>(table: &Section<'a>, given: &Given<'a>) -> Option<RequiredValue> {
     let number = match given.value {
         DeValue::String(_) => return table.entry(given, text),
         DeValue::Boolean(value) => return Some(RequiredValue::Bool(*value)),
-        DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix())
+        DeValue::Integer(number) => i128::from_str_radix(number.as_str(), number.radix())
             .ok()
-            .map(|number| RequiredNumber::Whole(number.into())),
+            .and_then(RequiredNumber::of_whole),
         DeValue::Float(number) => number
             .as_str()
             .parse()
@@ -119,7 +119,7 @@ fn value<'a>(table: &Section<'a>, given: &Given<'a>) -> Option<RequiredValue> {
         table.fault_at(
             given,
             "is a number that no claim can be",
-            "write a finite one of at most 64 bits",
+            "write a whole one of at most 64 bits, or a smaller one with a fraction",
         );
     }
     number.map(RequiredValue::Number)
@@ -128,6 +128,8 @@ fn value<'a>(table: &Section<'a>, given: &Given<'a>) -> Option<RequiredValue> {
 fn text(text: &str) -> Result<RequiredValue, Wrong> {
     if text.is_empty() {
         refuse("is empty", "write the text that the claim must be")
+    } else if text.len() > Claims::BYTES_MAX {
+        refuse("is longer than a claim can be", "shorten it")
     } else {
         Ok(RequiredValue::Text(text.into()))
     }

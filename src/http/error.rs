@@ -63,7 +63,7 @@ impl GatewayError {
     pub fn forbidden() -> Self {
         Self::new(
             ErrorCode::Forbidden,
-            "You are signed in, but this is not for you. Logging in again does not change that.",
+            "You are signed in, but this is not for you. A repetition is refused too until your rights change.",
         )
     }
 

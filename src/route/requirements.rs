@@ -47,7 +47,7 @@ pub enum RequiredValue {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum RequiredNumber {
     Whole(i128),
-    /// The bits of a number that is not whole, or too large for the other form.
+    /// The bits of a number that is not whole.
     Fraction(u64),
 }
 
@@ -139,15 +139,21 @@ impl Requirement {
 }
 
 impl RequiredNumber {
-    /// Floats that are whole, up to this, are whole numbers. It is 2^100.
-    const WHOLE_MAX: f64 = (1_u128 << 100) as f64;
-
-    /// `None`: it is infinite, or none at all.
+    /// `None`: no claim can be this number.
     pub fn of_float(number: f64) -> Option<Self> {
-        if number.fract() == 0.0 && number.abs() <= Self::WHOLE_MAX {
-            return Some(Self::Whole(number as i128));
-        }
-        number.is_finite().then(|| Self::Fraction(number.to_bits()))
+        ClaimValue::is_exact(number).then(|| {
+            if number.fract() == 0.0 {
+                Self::Whole(number as i128)
+            } else {
+                Self::Fraction(number.to_bits())
+            }
+        })
+    }
+
+    /// `None`: no claim can be this number.
+    pub fn of_whole(number: i128) -> Option<Self> {
+        let range = i128::from(i64::MIN)..=i128::from(u64::MAX);
+        range.contains(&number).then_some(Self::Whole(number))
     }
 
     fn of(number: &Number) -> Option<Self> {

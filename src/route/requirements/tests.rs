@@ -107,14 +107,24 @@ fn every_key_must_hold_and_any_value_will_do() {
 }
 
 #[test]
+fn what_no_claim_can_be_is_no_required_number() {
+    for number in [1e20, -9_007_199_254_740_992.0, f64::NAN, f64::INFINITY] {
+        assert_eq!(RequiredNumber::of_float(number), None, "{number}");
+        let json = format!(r#"{{"a":{number:e}}}"#);
+        assert!(serde_json::from_str::<Claims>(&json).is_err(), "{json}");
+    }
+    assert_eq!(RequiredNumber::of_whole(1 << 64), None);
+    assert_eq!(RequiredNumber::of_whole(i128::MIN), None);
+    assert_eq!(RequiredNumber::of_float(2.0), RequiredNumber::of_whole(2));
+}
+
+#[test]
 fn they_are_shown_as_they_are_written() {
     let all = requirements(
-        r#"{"role":["staff","a\"b"],"app":"shop","vip":true,"level":[2,1.5],"big":1e300}"#,
+        r#"{"role":["staff","a\"b"],"app":"shop","vip":true,"level":[2,1.5],"big":18446744073709551615}"#,
     );
     assert_eq!(
         all.to_string(),
-        r#"{ app = "shop", claim.big = "#.to_owned()
-            + &1e300.to_string()
-            + r#", claim.level = [2, 1.5], role = ["a\"b", "staff"], claim.vip = true }"#
+        r#"{ app = "shop", claim.big = 18446744073709551615, claim.level = [2, 1.5], role = ["a\"b", "staff"], claim.vip = true }"#
     );
 }

@@ -24,7 +24,7 @@ pub enum ClaimValue<'a> {
 /// knows texts only reads such a value as a text, so sessions survive a rolling update.
 const TYPED: char = '\u{1}';
 
-/// Integers beyond this do not survive a reader whose numbers are floating-point.
+/// From here on a floating-point number may stand for several whole ones: 2^53.
 const EXACT: f64 = 9_007_199_254_740_992.0;
 
 impl<'a> ClaimValue<'a> {
@@ -46,6 +46,13 @@ impl<'a> ClaimValue<'a> {
             Self::Text(text) if !text.starts_with(TYPED) => Cow::Borrowed(text),
             typed => Cow::Owned(format!("{TYPED}{}", typed.to_json())),
         }
+    }
+
+    /// Whether a claim can be this number, written with a fraction or an exponent. A larger one may
+    /// have been a long id, and its last digits are gone.
+    #[must_use]
+    pub fn is_exact(number: f64) -> bool {
+        number.abs() < EXACT
     }
 
     /// As a JSON value.
@@ -140,7 +147,7 @@ impl<'de> Visitor<'de> for OfClaim<'_> {
 
     fn visit_f64<E: Error>(self, number: f64) -> Result<Self::Value, E> {
         match Number::from_f64(number) {
-            Some(written) if number.abs() < EXACT => Ok(Some(ClaimValue::Number(written))),
+            Some(written) if ClaimValue::is_exact(number) => Ok(Some(ClaimValue::Number(written))),
             _ => self.is("a number that cannot be kept exactly (send it as a text)"),
         }
     }
