@@ -28,6 +28,7 @@ impl OpenDataFlow {
         if changes.is_empty() {
             return;
         }
+        let named: Vec<String> = changes.iter().map(|(claim, _)| claim.clone()).collect();
         let changed = match ClaimsPatch::new(changes) {
             Ok(patch) => {
                 let changed = self
@@ -43,7 +44,11 @@ impl OpenDataFlow {
             Ok(ClaimsChange::Unreadable(_, why)) => ("unreadable", Some(why.to_owned())),
             Err(error) => ("store_unavailable", Some(error.to_string())),
         };
-        if let Some(why) = why {
+        if outcome == "ok" {
+            // The names alone: the log is no place for the values.
+            let kept = named.join(", ");
+            log::info!(app = &*app.name, request_id = asker.request_id.as_str(); "open data: kept as claims of the user: {kept}");
+        } else if let Some(why) = why {
             log::warn!(app = &*app.name, request_id = asker.request_id.as_str(); "open data: nothing is kept: {why}");
         }
         self.count(asker, "keep", outcome);

@@ -6,17 +6,21 @@ use hufu::sandbox::SandboxSettings;
 use serde_json::{Map, Value, json};
 
 use super::open_data::{asked, fault};
-use crate::helpers::{APPID, Gateway, GatewayBuilder, RedisServer, Upstream, live_sandbox, until};
+use crate::helpers::{
+    APPID, Gateway, GatewayBuilder, RedisServer, Upstream, http, live_sandbox, until,
+};
 
 const KEEP: &str = "open_data.keep = { phone = \"phone_number\", nickname = \"nickName\", gender = \"gender\" }\n\
                     session.visible_claims = [\"phone\", \"nickname\", \"gender\"]\n\
                     identity.claims = { phone = \"X-User-Phone\", nickname = \"X-User-Name\" }\n";
 
+const ADMIN_TOKEN: &str = "an-admin-token-that-nobody-may-see";
+
 fn start(redis: &RedisServer, upstream: &Upstream) -> Gateway {
     let routes = upstream.route("/api", "required");
     let built = GatewayBuilder::new()
         .store(redis.url(""))
-        .config(format!("{KEEP}{routes}"));
+        .config(format!("admin.token = \"{ADMIN_TOKEN}\"\n{KEEP}{routes}"));
     built.start_with(Arc::new(live_sandbox(SandboxSettings::default())))
 }
 
@@ -84,11 +88,30 @@ async fn a_phone_number_reaches_the_backend_from_each_device_and_over_logins() {
             .iter()
             .all(|(head, _)| head.to_lowercase().contains(&line))
     );
-    // The same code again finds nothing to write.
+    // Operators see what is kept of the user, and take it away again.
+    let of = format!("?app=shop&user={}", hufu::sandbox::openid(APPID, "alice"));
+    let admin = |method: &str, path: &str| {
+        let url = one.admin_at(&format!("/admin/api/{path}{of}"));
+        http().request(method, url).bearer_auth(ADMIN_TOKEN)
+    };
+    let shown = admin("GET", "users").await.json();
+    assert_eq!(
+        shown["changed_claims"],
+        json!({ "phone": number }),
+        "{shown}"
+    );
+    let body = json!({ "phone": null });
+    let removed = admin("PATCH", "users/claims").json(&body).await;
+    assert_eq!(removed.status(), 200, "{}", removed.text());
+    assert_eq!(claims(&one, &device).await, json!({}));
+    one.assert_logged("kept as claims of the user: phone");
+    // The same code again is kept once more, and then finds nothing to write.
+    assert_eq!(phone(&one, &device, &code).await.0, 200);
+    assert_eq!(claims(&one, &device).await, json!({ "phone": number }));
     assert_eq!(phone(&one, &device, &code).await.0, 200);
     assert_eq!(
         (counted(&one, "ok").await, counted(&one, "unfit").await),
-        (1, 0)
+        (2, 0)
     );
     one.assert_not_logged(&number);
 }
