@@ -7,6 +7,8 @@ use std::fs::{self, File};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
+use hufu::config::{Settings, Variables};
+use hufu::crypto::keyring::generate_key;
 use hufu::sandbox::SandboxSettings;
 use serde_json::{Value, json};
 
@@ -174,6 +176,29 @@ async fn the_commands_of_the_readme_lead_to_a_login_with_the_redis_that_they_sta
     let login = format!("http://{}/auth/login", gateway.as_ref().unwrap().1);
     let answer = http().post(login).json(&json!({ "code": code })).await;
     assert_eq!(answer.status(), 200, "{}", answer.text());
+}
+
+/// Whoever adds them to the minimal configuration has one that is right.
+#[test]
+fn the_examples_with_claims_pass_check() {
+    let keys = [generate_key(), generate_key()];
+    let variables = Variables::only([
+        ("HUFU_REDIS_PASSWORD", "any"),
+        ("HUFU_KEY", &*keys[0]),
+        ("HUFU_NAMING_KEY", &*keys[1]),
+        ("WX_SECRET", SECRET),
+    ]);
+    let minimal = block("README.md", "## For your own app", "toml");
+    for (page, heading) in [
+        ("README.md", "### A route for staff only"),
+        ("docs/claims.md", "# Claims"),
+        ("docs/claims.md", "## Routes that require claims"),
+    ] {
+        let text = minimal.clone() + &block(page, heading, "toml");
+        let read = Settings::parse("hufu.toml", &text, Path::new(""), &variables);
+        let (_, warnings) = read.unwrap_or_else(|error| panic!("{page}: {error}"));
+        assert_eq!(warnings, [], "{page}");
+    }
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use serde_json::json;
 
 use crate::helpers::ws_client::{connect, open, talk};
-use crate::helpers::{Answer, Gateway, RedisServer, Script, Upstream, WsUpstream};
+use crate::helpers::{Answer, Gateway, RedisServer, Script, Upstream, WsUpstream, until};
 
 const NAMES: &str =
     "[identity.claims]\nuser_id = \"X-User-Id\"\nrole = \"X-User-Role\"\nvip = \"X-Vip\"\n";
@@ -324,6 +324,25 @@ async fn a_reload_gives_and_takes_claims_also_of_sessions_in_the_cache() {
         assert_eq!(session.get("claims").is_none(), answered.is_null());
     }
     gateway.assert_not_logged("restart");
+}
+
+#[tokio::test]
+async fn changed_claims_replace_the_lines_of_a_session_in_the_cache() {
+    let redis = RedisServer::start(&[]);
+    let upstream = Upstream::ok();
+    let config = upstream.route("/api", "required") + NAMES;
+    let gateway = Gateway::on(&redis.url(""), &config);
+    let claims = json!({ "role": ["staff"], "vip": true });
+    let token = bearer(&gateway.token_with_claims("alice", &claims).await);
+    let head = proxied(&gateway, &upstream, "/api", &token).await;
+    assert_eq!(of_claims(&head), ["X-User-Role: staff", "X-Vip: true"]);
+    let change = json!({ "role": ["staff", "admin"], "vip": null, "user_id": 7 });
+    gateway.change_claims("alice", &change).await;
+    until("the changed claims", async || {
+        let head = proxied(&gateway, &upstream, "/api", &token).await;
+        of_claims(&head) == ["X-User-Role: staff,admin", "X-User-Id: 7"]
+    })
+    .await;
 }
 
 #[tokio::test]
