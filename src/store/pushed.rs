@@ -124,8 +124,8 @@ mod tests {
     #[test]
     fn every_form_of_a_kept_message_can_be_read() {
         for (authorizer, version, stored) in [
-            (None, 1, "020000019ab697e800007b7d"),
-            (Some("wx2"), 2, "020000019ab697e80000037778327b7d"),
+            (None, 1, "020000019ab697e8007b7d"),
+            (Some("wx2"), 2, "020000019ab697e800037778327b7d"),
         ] {
             let message = message(authorizer);
             let (written, plain) = encoded(&message);
