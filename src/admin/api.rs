@@ -148,7 +148,7 @@ fn in_operators_words(response: ServiceResponse<BoxBody>) -> ServiceResponse<Box
         .and_then(actix_web::Error::as_error::<GatewayError>);
     match error.filter(|error| error.code == ErrorCode::StoreUnavailable) {
         Some(error) => {
-            let detail = "The store does not answer, so nothing is known of sessions right now, and what was to end may not have ended. Try again in a moment.";
+            let detail = "The store does not answer, or refuses the call (the log of the gateway says which). What was to change may not have changed. Try again in a moment.";
             let error = GatewayError {
                 detail: detail.into(),
                 ..error.clone()

@@ -128,9 +128,12 @@ impl Believed {
         }
         let path = path.map(form).transpose().map_err(path_invalid)?;
         let said = match &self.host {
-            _ if !with_host => None,
-            None => None,
-            Some(place) => original_host(headers, place)?,
+            Some(place) if with_host => original_host(headers, place)?,
+            Some(OriginalSource::Header(name)) => {
+                at_most_one(headers, name)?;
+                None
+            }
+            _ => None,
         };
         let host = match (in_uri, said) {
             (Some(one), Some(other)) if one != other => return Err(twice()),

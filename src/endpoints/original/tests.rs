@@ -154,3 +154,17 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn two_hosts_are_refused_where_no_rule_asks_for_the_host_either() {
+    let believed = Believed::of(AskingProxy::Traefik);
+    let hosts = [
+        ("X-Forwarded-Host", "a.test"),
+        ("x-forwarded-host", "a.test"),
+    ];
+    for (count, read) in [(1, None), (2, Some(ErrorCode::RequestInvalid))] {
+        let head = RequestHead::sample("GET", "/auth/verify", &hosts[..count]);
+        let said = believed.read(&head, "", false, crate::route::canonical);
+        assert_eq!(said.err().map(|error| error.code), read, "{count}");
+    }
+}
