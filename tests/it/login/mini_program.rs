@@ -5,6 +5,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
+use super::hook::asking;
 use crate::helpers::{Gateway, echo_upstream, programs::program};
 
 /// What WeChat gives a mini program: requests with callbacks and header names in any case, a
@@ -182,5 +183,27 @@ async fn a_long_wait_is_the_callers() {
         (&said["status"], &said["limited"]["requests"]),
         (&json!(429), &json!([429])),
         "{said}"
+    );
+}
+
+/// The code is used up where the team's backend is down: one fresh one, and no more.
+#[tokio::test]
+async fn a_login_hook_that_fails_costs_one_more_code() {
+    if program("node").is_none() {
+        return;
+    }
+    let gateway = Gateway::start(&asking("http://127.0.0.1:9", ""));
+    let said = run(
+        &snippet("README.md"),
+        &gateway,
+        &["one", "two", "three"],
+        "const { request } = module.exports
+         try { await request({ url: '/api/x' }) } catch (answer) { said.error = answer.data.code }
+         note('down')",
+    );
+    assert_eq!(said["error"], "login_hook_failed");
+    assert_eq!(
+        said["down"],
+        json!({ "logins": ["one", "two"], "requests": [503, 503], "stored": false })
     );
 }
