@@ -23,6 +23,7 @@ suite![
     many_removals_do_not_use_a_user_up,
     hundreds_of_sessions_are_changed_and_blocked_as_one,
     what_lasted_before_there_was_a_hook_does_not_come_back,
+    thirty_changes_at_once_are_all_there,
 ];
 
 fn patch(json: serde_json::Value) -> ClaimsPatch {
@@ -310,4 +311,18 @@ async fn what_lasted_before_there_was_a_hook_does_not_come_back(h: &Harness) {
         claims(h, &id).await,
         serde_json::json!({"scope": "snsapi_base", "vip": true})
     );
+}
+
+async fn thirty_changes_at_once_are_all_there(h: &Harness) {
+    let owner = user("o1");
+    let id = h.sign_in(&owner, HOUR, HOUR).await;
+    let names: Vec<_> = (0..30).map(|n| format!("n{n}")).collect();
+    let changes = names
+        .iter()
+        .map(|name| change(h, &owner, serde_json::json!({ name: 1 })));
+    join_all(changes).await;
+    let claims = claims(h, &id).await;
+    assert!(names.iter().all(|name| claims[name] == 1), "{claims}");
+    let fresh = h.sign_in(&owner, HOUR, HOUR).await;
+    assert_eq!(self::claims(h, &fresh).await, claims);
 }
