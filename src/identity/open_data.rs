@@ -27,6 +27,8 @@ mod opening;
 mod phone;
 mod session_key;
 
+use keeping::Source;
+
 pub use keeping::KeptField;
 pub use opening::{SealedData, Signed};
 
@@ -144,7 +146,12 @@ impl OpenDataFlow {
         self.count(asker, "decrypt", outcome);
         let (data, _) = opened?;
         if !self.rules.keep.is_empty() {
-            self.keep(asker, &self.app(&asker.user)?, &data).await;
+            let signed = sealed.signed_fields();
+            let source = Source::Sealed {
+                signed: signed.as_ref(),
+            };
+            self.keep(asker, &self.app(&asker.user)?, &data, &source)
+                .await;
         }
         Ok(data)
     }

@@ -1,4 +1,5 @@
-//! What of a user's open data becomes a claim. The configuration names the fields, not the client.
+//! What of a user's open data becomes a claim. The configuration names the fields, not the client,
+//! and the platform must vouch for the values: a claim is what backends believe.
 
 use serde_json::{Map, Value};
 
@@ -16,12 +17,52 @@ pub struct KeptField {
     pub field: String,
 }
 
+/// The fields that come from the platform itself, and are never taken from sealed data.
+const OF_PHONE: [&str; 3] = ["phone_number", "pure_phone_number", "country_code"];
+
+/// Where data comes from.
+pub(super) enum Source<'a> {
+    /// The platform's answer to a phone code.
+    Phone,
+    /// Data that the client has brought, and the fields of it that the platform has signed. CBC has
+    /// no MAC, so the client can change what opens: it drops blocks and chooses the IV.
+    Sealed {
+        signed: Option<&'a Map<String, Value>>,
+    },
+}
+
+impl Source<'_> {
+    fn vouches_for(&self, name: &str, value: &Value) -> bool {
+        match self {
+            Self::Phone => true,
+            Self::Sealed { signed } => {
+                let is_of_phone = OF_PHONE.iter().any(|field| is_same_field(name, field));
+                !is_of_phone && signed.is_some_and(|signed| signed.get(name) == Some(value))
+            }
+        }
+    }
+}
+
 impl OpenDataFlow {
     /// Keeps the named fields in all sessions of the user. The client gets its data whatever comes of
     /// this: a phone number has been paid for.
-    pub(super) async fn keep(&self, asker: &Asker, app: &App, data: &Map<String, Value>) {
-        let (changes, refused) = changes(&self.rules.keep, data, &asker.claims);
-        for field in refused {
+    pub(super) async fn keep(
+        &self,
+        asker: &Asker,
+        app: &App,
+        data: &Map<String, Value>,
+        source: &Source<'_>,
+    ) {
+        let Found {
+            changes,
+            unfit,
+            unsigned,
+        } = found(&self.rules.keep, data, source, &asker.claims);
+        for field in unsigned {
+            log::debug!(app = &*app.name, request_id = asker.request_id.as_str(); "open data: {field} is not kept: the platform does not vouch for it");
+            self.count(asker, "keep", "unsigned");
+        }
+        for field in unfit {
             log::warn!(app = &*app.name, request_id = asker.request_id.as_str(); "open data: {field} is not kept: it is no text, number, boolean or list of texts of at most {VALUE_MAX} bytes");
             self.count(asker, "keep", "unfit");
         }
@@ -57,26 +98,36 @@ impl OpenDataFlow {
 
 type Changes = Vec<(String, Option<ClaimValue<'static>>)>;
 
-/// What the claims lack of the named fields, and the fields that no claim can have.
-fn changes<'k>(
+#[derive(Default)]
+struct Found<'k> {
+    /// What the claims lack of the named fields.
+    changes: Changes,
+    /// The fields that no claim can have.
+    unfit: Vec<&'k str>,
+    /// Those for which the platform does not vouch.
+    unsigned: Vec<&'k str>,
+}
+
+fn found<'k>(
     keep: &'k [KeptField],
     data: &Map<String, Value>,
+    source: &Source<'_>,
     claims: &Claims,
-) -> (Changes, Vec<&'k str>) {
-    let mut changes = Changes::new();
-    let mut refused = Vec::new();
+) -> Found<'k> {
+    let mut found = Found::default();
     for KeptField { claim, field } in keep {
         let mut given = data.iter().filter(|(name, _)| is_same_field(name, field));
-        let Some((_, value)) = given.next() else {
+        let Some((name, value)) = given.next() else {
             continue;
         };
         match claim_value(value) {
             Some(value) if claims.get(claim).as_ref() == Some(&value) => {}
-            Some(value) => changes.push((claim.clone(), Some(value))),
-            None => refused.push(&**field),
+            _ if !source.vouches_for(name, value) => found.unsigned.push(field),
+            Some(value) => found.changes.push((claim.clone(), Some(value))),
+            None => found.unfit.push(field),
         }
     }
-    (changes, refused)
+    found
 }
 
 /// The gateway's answers have `phone_number` where the platform's data has `phoneNumber`.
@@ -137,13 +188,15 @@ mod tests {
             ("nothing", "nothing"),
             ("other", "notThere"),
         ]);
-        let (changes, refused) = changes(&names, data, &Claims::default());
-        let patch = ClaimsPatch::new(changes).unwrap();
+        let source = Source::Sealed { signed: Some(data) };
+        let found = found(&names, data, &source, &Claims::default());
+        let patch = ClaimsPatch::new(found.changes).unwrap();
         assert_eq!(
             serde_json::to_value(&patch).unwrap(),
-            json!({ "nickname": "Alice", "gender": 1, "old": true, "tags": ["a", "b"], "phone": "13800138000" })
+            json!({ "nickname": "Alice", "gender": 1, "old": true, "tags": ["a", "b"] })
         );
-        assert_eq!(refused, ["stepInfoList", "avatarUrl", "nothing"]);
+        assert_eq!(found.unsigned, ["phone_number"]);
+        assert_eq!(found.unfit, ["stepInfoList", "avatarUrl", "nothing"]);
     }
 
     #[test]
@@ -151,8 +204,43 @@ mod tests {
         let claims = Claims::new([("phone", "1"), ("nickname", "Alice")]).unwrap();
         let data = json!({ "phone_number": "2", "nick_name": "Alice" });
         let names = keep(&[("phone", "phone_number"), ("nickname", "nickName")]);
-        let (changes, _) = changes(&names, data.as_object().unwrap(), &claims);
-        assert_eq!(changes.len(), 1);
-        assert_eq!(changes[0].0, "phone");
+        let data = data.as_object().unwrap();
+        let found = found(&names, data, &Source::Phone, &claims);
+        assert_eq!(found.changes.len(), 1);
+        assert_eq!(found.changes[0].0, "phone");
+    }
+
+    #[test]
+    fn of_sealed_data_only_the_signed_values_are_kept() {
+        let data = json!({ "nickName": "Alice", "gender": 1, "city": "Guangzhou",
+            "country_code": "86", "purePhoneNumber": "1", "Phone_Number": "1" });
+        let names = keep(&[
+            ("nickname", "nick_name"),
+            ("gender", "gender"),
+            ("city", "city"),
+            ("code", "countryCode"),
+            ("pure", "pure_phone_number"),
+            ("phone", "phoneNumber"),
+        ]);
+        let data = data.as_object().unwrap();
+        for (signed, kept) in [
+            (None, &[][..]),
+            (Some(json!({})), &[]),
+            (
+                Some(Value::Object(data.clone())),
+                &["nickname", "gender", "city"],
+            ),
+            // Another value, of another type, under another name.
+            (
+                Some(json!({ "nickName": "Bob", "gender": "1", "City": "Guangzhou" })),
+                &[],
+            ),
+        ] {
+            let signed = signed.as_ref().and_then(Value::as_object);
+            let found = found(&names, data, &Source::Sealed { signed }, &Claims::default());
+            let claims: Vec<_> = found.changes.iter().map(|(claim, _)| &**claim).collect();
+            assert_eq!(claims, kept);
+            assert_eq!(found.unsigned.len(), names.len() - kept.len());
+        }
     }
 }

@@ -26,6 +26,15 @@ pub struct SealedData {
     pub signed: Option<Signed>,
 }
 
+impl SealedData {
+    /// The fields that the platform has signed, of data that has opened: with another signature it
+    /// would not have.
+    pub(super) fn signed_fields(&self) -> Option<Map<String, Value>> {
+        let signed = self.signed.as_ref()?;
+        serde_json::from_str(&signed.raw_data).ok()
+    }
+}
+
 /// The part of it in clear, and its signature.
 pub struct Signed {
     pub raw_data: String,

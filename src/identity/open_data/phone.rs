@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Asker, OpenDataError, OpenDataFlow};
+use super::{Asker, OpenDataError, OpenDataFlow, Source};
 use crate::identity::app::App;
 use crate::identity::app_token_source::AccessToken;
 use crate::identity::capability::{PhoneNumber, UserCallError};
@@ -101,7 +101,7 @@ impl OpenDataFlow {
             return;
         }
         if let Ok(Value::Object(fields)) = serde_json::to_value(number) {
-            self.keep(asker, app, &fields).await;
+            self.keep(asker, app, &fields, &Source::Phone).await;
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use hufu::crypto::encoding::{base64, from_base64};
 use hufu::sandbox::SandboxSettings;
 use serde_json::{Map, Value, json};
 
@@ -158,6 +159,66 @@ async fn only_named_fields_of_data_are_kept_and_only_what_a_claim_can_be() {
     assert_eq!(counted(&gateway, "unfit").await, 4);
     assert_eq!(claims(&gateway, &token).await, kept, "all sessions or none");
     gateway.assert_not_logged(&name);
+}
+
+/// Data whose second block reads `want`: CBC has no MAC, so a client needs no key for it. Whoever
+/// chooses a nickname chooses what follows. The rest of what WeChat's client gave stays as it was.
+fn forged(gateway: &Gateway, want: [u8; 16], rest: &str) -> Value {
+    let filling = "x".repeat(19);
+    let data = json!({ "nickName": format!("{filling}{rest}") });
+    let data = data.as_object().unwrap().clone();
+    let mut sealed = json!(gateway.wechat.platform.open_data(APPID, "alice", data));
+    let blocks = from_base64(sealed["encryptedData"].as_str().unwrap()).unwrap();
+    // `{"nickName":"xxx`, a block of x, `13800138000","wat…`
+    let iv: Vec<u8> = (0..16).map(|i| blocks[i] ^ b'x' ^ want[i]).collect();
+    sealed["encryptedData"] = base64(&blocks[16..]).into();
+    sealed["iv"] = base64(&iv).into();
+    sealed
+}
+
+/// A claim is what backends believe, so no client makes one of its own.
+#[tokio::test]
+async fn what_the_platform_does_not_vouch_for_is_answered_and_not_kept() {
+    let redis = RedisServer::start(&[]);
+    let gateway = start(&redis, &Upstream::ok());
+    let token = gateway.token("alice").await;
+    let post = async |body: &Value| {
+        let path = "/auth/decrypt";
+        let (status, answer) = asked(&gateway, "POST", path, &token, Some(body)).await;
+        assert_eq!(status, 200, "{answer}");
+        answer["data"].clone()
+    };
+    let unsigned = |mut body: Value| {
+        let fields = body.as_object_mut().unwrap();
+        fields.remove("rawData");
+        fields.remove("signature");
+        body
+    };
+    // A phone number of the client's choice, without and with the signature of the true data.
+    let phone = forged(&gateway, *b"{\"phoneNumber\":\"", "13800138000");
+    for body in [&unsigned(phone.clone()), &phone] {
+        assert_eq!(post(body).await["phoneNumber"], "13800138000");
+    }
+    let name = forged(&gateway, *b"{\"nickName\":\"Mal", "lory");
+    for body in [&unsigned(name.clone()), &name] {
+        assert_eq!(post(body).await["nickName"], "Mallory");
+    }
+    // True, and nobody can know it; and true and signed, but a phone number.
+    let platform = &gateway.wechat.platform;
+    let honest = |data: Value| {
+        let data = data.as_object().unwrap().clone();
+        json!(platform.open_data(APPID, "alice", data))
+    };
+    post(&unsigned(honest(json!({ "nickName": "Alice" })))).await;
+    post(&honest(json!({ "phoneNumber": "13900139000" }))).await;
+    assert_eq!(claims(&gateway, &token).await, json!({}));
+    assert_eq!(counted(&gateway, "unsigned").await, 6);
+    assert_eq!(counted(&gateway, "ok").await, 0);
+    post(&honest(json!({ "nickName": "Alice" }))).await;
+    let kept = json!({ "nickname": "Alice" });
+    assert_eq!(claims(&gateway, &token).await, kept);
+    post(&name).await;
+    assert_eq!(claims(&gateway, &token).await, kept);
 }
 
 /// The number was paid for, so it is answered whatever becomes of the claim.
