@@ -197,11 +197,12 @@ impl<'a> Written<'a> {
             .filter(|(name, _)| is_reserved(name))
             .map(|(name, value)| (&**name, *value))
             .collect();
-        let own: [(&str, &[u8]); 4] = [
+        let own: [(&str, &[u8]); 5] = [
             ("x-wx-openid", b"alice"),
             ("x-wx-source", b"hufu"),
             ("x-hufu-subject", b"alice"),
             ("x-user-role", b"staff"),
+            ("x-hufu-assertion", b"a.b.c"),
         ];
         assert_eq!(
             found,
