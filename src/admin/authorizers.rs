@@ -80,7 +80,7 @@ pub(super) async fn put_authorizer(
     Ok(HttpResponse::NoContent().finish())
 }
 
-/// 204 when nothing of it is kept any more.
+/// 204 when its tokens and tickets are deleted.
 pub(super) async fn forget_authorizer(
     req: HttpRequest,
     apps: web::Data<CurrentApps>,

@@ -179,6 +179,7 @@ async fn answer(
     let place = caller.client.admit()?;
     if let Some(own_endpoint) = OwnEndpoint::of(path, platform) {
         let parts = OwnParts {
+            tokens: &*api.tokens,
             tickets: &*api.tickets,
             keys: &*api.session_keys,
             api: platform,

@@ -15,7 +15,7 @@ use super::user_signature::{self, SignRequest};
 use crate::clock::UnixMillis;
 use crate::http::answer::json;
 use crate::http::{ErrorCode, GatewayError, RequestHead};
-use crate::identity::AppTicketSource;
+use crate::identity::{AppTicketSource, AppTokenError, AppTokenSource};
 use crate::provider::server_api::ServerApi;
 use crate::session::SessionKeys;
 
@@ -41,6 +41,7 @@ const SIGN_FOR_USER: &str = "/hufu/session-key/sign";
 
 /// What they work with.
 pub(super) struct OwnParts<'a> {
+    pub(super) tokens: &'a dyn AppTokenSource,
     pub(super) tickets: &'a dyn AppTicketSource,
     pub(super) keys: &'a dyn SessionKeys,
     pub(super) api: &'a ServerApi,
@@ -94,6 +95,7 @@ impl OwnEndpoint {
         payload: &mut Payload,
         parts: &OwnParts<'_>,
     ) -> Result<HttpResponse<BoxBody>, GatewayError> {
+        is_authorised(caller, parts.tokens).await?;
         match self {
             Self::SignPage => {
                 let request: PageRequest = read(head, payload).await?;
@@ -125,6 +127,20 @@ impl OwnEndpoint {
                 ))
             }
         }
+    }
+}
+
+/// Whether the app that the call is for still lets another one act for it. Its tickets and its users'
+/// keys outlive a withdrawal; its token does not.
+async fn is_authorised(caller: &Caller, tokens: &dyn AppTokenSource) -> Result<(), AppTokenError> {
+    let app = &caller.app.app;
+    if app.authorizer().is_none() {
+        return Ok(());
+    }
+    match tokens.token(app).await {
+        Err(error @ AppTokenError::NotAuthorized { .. }) => Err(error),
+        // What needs no token works while none can be had.
+        _ => Ok(()),
     }
 }
 

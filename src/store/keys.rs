@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::crypto::encoding::{base64url, base64url_text, from_base64url};
 use crate::crypto::keyring::NamingKey;
-use crate::identity::TokenName;
+use crate::identity::{TicketKind, TokenName};
 use crate::limit::CellName;
 use crate::push::{MessageId, MessageKey, PushOwner};
 use crate::session::store::LoginKey;
@@ -98,6 +98,18 @@ impl Keys {
     /// Who fetches the next one: in the slot of the token.
     pub(super) fn token_lease(&self, name: &TokenName) -> String {
         format!("{}:lease", self.token(name))
+    }
+
+    /// The tickets of an app whose token this is, and who fetches the next ones: in the slot of the
+    /// token.
+    pub(super) fn of_tickets(&self, name: &TokenName) -> impl Iterator<Item = String> {
+        TicketKind::ALL.into_iter().flat_map(move |kind| {
+            let ticket = TokenName {
+                kind: kind.as_str(),
+                ..name.clone()
+            };
+            [self.token(&ticket), self.token_lease(&ticket)]
+        })
     }
 
     /// A component's ticket.

@@ -150,6 +150,9 @@ impl ComponentStore for MemoryStore {
                 hash.remove(&field(name));
             });
             entries.remove(&self.keys.token(name));
+            for key in self.keys.of_tickets(name) {
+                entries.remove(&key);
+            }
             Ok(Written::Done)
         })
     }

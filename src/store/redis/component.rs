@@ -136,6 +136,9 @@ impl RedisStore {
         let hash = self.keys.authorizers(&name.appid);
         let mut script = self.scripts.withdraw_authorizer.key(hash);
         script.key(self.keys.token(name));
+        for key in self.keys.of_tickets(name) {
+            script.key(key);
+        }
         script.arg(name.authorizer.as_deref()).arg(at.0);
         let deleted: bool = self.connector.call(&Request::Script(&script)).await?;
         Ok(if deleted {

@@ -7,7 +7,7 @@ use hufu::sandbox::SandboxSettings;
 use serde_json::{Value, json};
 
 use super::{SECRET, basic, calls, gateway_at, wechat, with_secret};
-use crate::helpers::{APPID, Gateway, GatewayBuilder, HttpAnswer, RedisServer, http};
+use crate::helpers::{APPID, Gateway, GatewayBuilder, HttpAnswer, RedisServer, http, until};
 use crate::platforms::push::AES_KEY;
 
 pub(crate) const COMPONENT: &str = "wxc0123456789abcde";
@@ -334,6 +334,74 @@ async fn pages_and_data_of_authorizers_are_signed() {
     // The same openid under another authorizer is another user.
     let refused = asked(OTHER, "/hufu/session-key/sign", &data).await;
     assert_eq!(refused.code(), Some("session_key_gone"));
+}
+
+/// A withdrawal, and a `DELETE`, end what was given before: the tickets, and the signatures.
+#[tokio::test]
+async fn nothing_is_left_for_an_authorizer_that_has_withdrawn() {
+    let redis = RedisServer::start(&[]);
+    // Another gateway has its token until then.
+    let wechat = wechat(SandboxSettings {
+        token_life: Duration::from_secs(6),
+        ..SandboxSettings::default()
+    });
+    let config = config("\"open\"", "").replace("BASE", &wechat.server.url);
+    let gateway = GatewayBuilder::new()
+        .store(redis.url(""))
+        .config(config)
+        .start_with(wechat);
+    authorised(&gateway).await;
+    let other = gateway.sibling();
+    user_of(&gateway, AUTHORIZER).await;
+    let openid = hufu::sandbox::openid(AUTHORIZER, "alice");
+    let codes = async |gateway: &Gateway| {
+        let mut codes = Vec::new();
+        let getticket = "/cgi-bin/ticket/getticket?type=wx_card";
+        for (path, body) in [
+            (
+                "/hufu/jssdk/sign",
+                Some(json!({ "url": "https://example.com/" })),
+            ),
+            ("/hufu/ticket/jsapi", None),
+            (getticket, None),
+            (
+                "/hufu/session-key/sign",
+                Some(json!({ "openid": openid, "data": "x" })),
+            ),
+        ] {
+            let method = if body.is_some() { "POST" } else { "GET" };
+            let mut request = http()
+                .request(method, gateway.api(path))
+                .bearer_auth(SECRET)
+                .header("X-Hufu-App", format!("open/{AUTHORIZER}"));
+            if let Some(body) = &body {
+                request = request.json(body);
+            }
+            let answer = request.await;
+            codes.push(answer.code().unwrap_or("none").to_owned());
+        }
+        codes
+    };
+    let tickets = || {
+        let keys: Vec<String> = redis.ask(&["KEYS", "hufu:t:*/[jw]*"]).unwrap();
+        keys.len()
+    };
+    for gateway in [&gateway, &other] {
+        assert_eq!(codes(gateway).await, ["none"; 4]);
+    }
+    assert!(tickets() > 0);
+    let withdrawn = json!({ "component": COMPONENT, "app": AUTHORIZER });
+    let url = gateway.wechat.server.at("/sandbox/withdraw");
+    let answer = http().post(url).json(&withdrawn).await;
+    assert_eq!(answer.json()["pushed"]["answer"], "success");
+    assert_eq!(tickets(), 0);
+    assert_eq!(codes(&gateway).await, ["app_not_authorized"; 4]);
+    // Another gateway has them no longer than its token.
+    until("the other gateway to refuse", async || {
+        codes(&other).await == ["app_not_authorized"; 4]
+    })
+    .await;
+    assert_eq!(tickets(), 0);
 }
 
 #[tokio::test]

@@ -205,7 +205,33 @@ async fn an_authorizer_that_withdraws_leaves_nothing(h: &Harness) {
     let earlier = UnixMillis(now.0 - 60_000);
     assert_eq!(withdraw(earlier).await, Written::Stale);
     assert_eq!(refresh_token(h, "wx1").await, Some(text("r1")));
+    // A ticket, and another one that is being fetched.
+    let ticket_name = |kind| TokenName {
+        kind,
+        ..name("wx1")
+    };
+    let page = ticket_name("jsapi");
+    let card = ticket_name("wx_card");
+    let mut leases = Vec::new();
+    for ticket in [&page, &card] {
+        match h.tokens().lease(ticket, None, HOUR).await.unwrap() {
+            TokenLease::Leader { ticket, .. } => leases.push(ticket),
+            other => panic!("{other:?}"),
+        }
+    }
+    let ticket_text = text("ticket");
+    let new = NewToken {
+        text: &ticket_text,
+        fetched_at: now,
+        expires_in: HOUR,
+        rest: SHORT,
+    };
+    let kept = h.tokens().keep(&page, &leases[0], &new).await;
+    assert_eq!(kept.unwrap(), Written::Done);
     assert_eq!(withdraw(now.plus(HOUR)).await, Written::Done);
+    assert!(h.tokens().find(&page).await.unwrap().is_none());
+    let late = h.tokens().keep(&card, &leases[1], &new).await;
+    assert_eq!(late.unwrap(), Written::Stale);
     assert_eq!(refresh_token(h, "wx1").await, None);
     // A fetch that was under way does not bring it back.
     assert_eq!(keep(h, own, "r1", "r2").await, Written::Gone);
