@@ -10,7 +10,7 @@ use crate::config::Settings;
 use crate::endpoints::ENDPOINTS;
 use crate::http::request_log::{CountedRoute, RequestReporter};
 use crate::http::{Drain, EndpointCounters};
-use crate::identity::{AppTicketSource, AppTokenSource};
+use crate::identity::{AppTicketSource, AppTokenSource, UnstoredAnswers};
 use crate::limit::{GuessWatch, LocalLimits};
 use crate::metrics::Metrics;
 use crate::proxy::via::Via;
@@ -31,6 +31,7 @@ pub(super) struct ProcessState {
     pub(super) carriers: Arc<[TokenCarrier]>,
     pub(super) local_limits: Arc<LocalLimits>,
     pub(super) guesses: Arc<GuessWatch>,
+    pub(super) unstored: Arc<UnstoredAnswers>,
     pub(super) unrouted: Arc<CountedRoute>,
     pub(super) endpoint_counters: Arc<EndpointCounters>,
     pub(super) websockets: Arc<Websockets>,
@@ -80,6 +81,7 @@ impl ProcessState {
             carriers: settings.session.carriers.clone().into(),
             local_limits: Arc::default(),
             guesses: Arc::new(GuessWatch::new(metrics.clone())),
+            unstored: Arc::default(),
             unrouted: Arc::new(CountedRoute::new(&metrics, "none")),
             endpoint_counters: Arc::new(EndpointCounters::new(&ENDPOINTS, "", &metrics)),
             websockets: Arc::new(Websockets::new(

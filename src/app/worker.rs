@@ -169,6 +169,7 @@ impl Worker {
                 keys: self.session_keys.clone(),
                 users: process.store.process().users,
                 codes: self.login_codes.clone(),
+                unstored: process.unstored.clone(),
                 tokens: process.tokens.clone(),
                 limiter: self.limiter.clone(),
                 rules: settings.open_data.clone(),

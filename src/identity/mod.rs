@@ -44,6 +44,7 @@ pub use login_hook::{
 };
 pub use open_data::{
     Asker, KeptField, OpenDataError, OpenDataFlow, OpenDataRules, SealedData, Signed,
+    UnstoredAnswers,
 };
 pub use platform_tokens::{NewToken, PlatformTokens, StoredToken, TokenLease, TokenName};
 pub use platform_trouble::PlatformTrouble;

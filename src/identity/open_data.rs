@@ -5,6 +5,7 @@
 //! - `opening`: data, keys and what is demanded of the two; pure
 //! - `phone`: phone numbers, each of which costs the operator money
 //! - `session_key`: what the platform says of a key
+//! - `unstored`: answers to phone codes that the store could not take
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,11 +27,13 @@ mod keeping;
 mod opening;
 mod phone;
 mod session_key;
+mod unstored;
 
 use keeping::Source;
 
 pub use keeping::KeptField;
 pub use opening::{SealedData, Signed};
+pub use unstored::UnstoredAnswers;
 
 /// Data that is refused leaves so long after the work on it began: far longer than the work takes,
 /// so that the moment says nothing of it.
@@ -124,6 +127,8 @@ pub struct OpenDataFlow {
     pub keys: Arc<dyn SessionKeys>,
     pub users: Arc<dyn Users>,
     pub codes: Arc<dyn LoginCodes>,
+    /// Of the whole process.
+    pub unstored: Arc<UnstoredAnswers>,
     pub tokens: Arc<dyn AppTokenSource>,
     pub limiter: Limiter,
     pub rules: OpenDataRules,

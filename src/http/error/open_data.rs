@@ -26,7 +26,7 @@ impl From<OpenDataError> for GatewayError {
             .platform(platform_code),
             OpenDataError::CodeLost => Self::new(
                 E::PlatformUnavailable,
-                "The platform may have taken the code, and has not answered. The code is not sent again: let the user press the button again.",
+                "The platform may have taken the code, and no answer is known here. The code is not sent again: let the user press the button again.",
             ),
             OpenDataError::ResetLost { login_call } => Self::new(
                 E::PlatformUnavailable,

@@ -45,14 +45,14 @@ impl Source<'_> {
 
 impl OpenDataFlow {
     /// Keeps the named fields in all sessions of the user. The client gets its data whatever comes of
-    /// this: a phone number has been paid for.
+    /// this: a phone number has been paid for. Answers whether there is nothing left to try again.
     pub(super) async fn keep(
         &self,
         asker: &Asker,
         app: &App,
         data: &Map<String, Value>,
         source: &Source<'_>,
-    ) {
+    ) -> bool {
         let Found {
             changes,
             unfit,
@@ -67,7 +67,7 @@ impl OpenDataFlow {
             self.count(asker, "keep", "unfit");
         }
         if changes.is_empty() {
-            return;
+            return true;
         }
         let named: Vec<String> = changes.iter().map(|(claim, _)| claim.clone()).collect();
         let changed = match ClaimsPatch::new(changes) {
@@ -93,6 +93,7 @@ impl OpenDataFlow {
             log::warn!(app = &*app.name, request_id = asker.request_id.as_str(); "open data: nothing is kept: {why}");
         }
         self.count(asker, "keep", outcome);
+        outcome == "ok"
     }
 }
 

@@ -7,13 +7,14 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::unstored::PaidCodes;
 use super::{Asker, OpenDataError, OpenDataFlow, Source};
 use crate::identity::app::App;
 use crate::identity::app_token_source::AccessToken;
 use crate::identity::capability::{PhoneNumber, UserCallError};
 use crate::identity::code::{CodeKind, CodeOf, NotACode, Reserved, STORE_SHARE, check_code};
 use crate::identity::exchange_error::PlatformCode;
-use crate::identity::login_codes::Reservation;
+use crate::identity::login_codes::{LoginCodes as _, Reservation};
 use crate::limit::Policy;
 use crate::secret::Secret;
 
@@ -25,9 +26,18 @@ const STEPS: u32 = 4;
 /// What the store keeps of a phone code, sealed under the code.
 #[derive(Serialize, Deserialize)]
 enum Outcome {
-    Number(PhoneNumber),
+    Number(Answer),
     BadCode(PlatformCode),
     Lost,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Answer {
+    #[serde(flatten)]
+    number: PhoneNumber,
+    /// Whether what the configuration names has become a claim.
+    #[serde(default)]
+    kept: bool,
 }
 
 impl From<NotACode> for OpenDataError {
@@ -67,20 +77,21 @@ impl OpenDataFlow {
             .to_vec();
         parts.extend(app.authorizer().map(|appid| appid.as_bytes()));
         let flight = CodeOf::new(self.sessions.naming(), CodeKind::Phone, &parts);
-        let first = self.codes.reserve(&flight.key, CODE_LIFE).await?;
+        let codes = self.paid_codes();
+        let first = codes.reserve(&flight.key, CODE_LIFE).await?;
         let comes_again = matches!(first, Reservation::Settled { .. });
         let patience = app.provider.total_timeout() * STEPS + STORE_SHARE;
         let found = flight
-            .follow(&*self.codes, first, CODE_LIFE, patience)
+            .follow(&codes, first, CODE_LIFE, patience)
             .await?
             .ok_or(OpenDataError::CodeLost)?;
         match found {
-            Reserved::Settled(Outcome::Number(number)) => {
-                // The first time it may have failed. Who has waited for it has it from there.
-                if comes_again {
-                    self.keep_number(asker, app, &number).await;
+            Reserved::Settled(Outcome::Number(answer)) => {
+                // Once it is kept, an operator may have removed it since.
+                if comes_again && !answer.kept {
+                    self.keep_number(asker, app, &answer.number).await;
                 }
-                Ok((number, "replayed"))
+                Ok((answer.number, "replayed"))
             }
             Reserved::Settled(Outcome::BadCode(platform_code)) => Err(OpenDataError::CodeInvalid {
                 platform_code,
@@ -96,12 +107,20 @@ impl OpenDataFlow {
         }
     }
 
-    async fn keep_number(&self, asker: &Asker, app: &App, number: &PhoneNumber) {
-        if self.rules.keep.is_empty() {
-            return;
+    fn paid_codes(&self) -> PaidCodes<'_> {
+        PaidCodes {
+            store: &*self.codes,
+            unstored: &self.unstored,
         }
-        if let Ok(Value::Object(fields)) = serde_json::to_value(number) {
-            self.keep(asker, app, &fields, &Source::Phone).await;
+    }
+
+    /// Whether there is nothing left to keep.
+    async fn keep_number(&self, asker: &Asker, app: &App, number: &PhoneNumber) -> bool {
+        match serde_json::to_value(number) {
+            Ok(Value::Object(fields)) if !self.rules.keep.is_empty() => {
+                self.keep(asker, app, &fields, &Source::Phone).await
+            }
+            _ => true,
         }
     }
 
@@ -118,17 +137,17 @@ impl OpenDataFlow {
         let (flow, app, asker) = (self.clone(), app.clone(), asker.clone());
         let code = Secret::new(code.to_owned());
         let call = tokio::spawn(async move {
-            let (result, outcome) = flow.lead(&asker, &app, code.expose()).await;
-            // Others who wait for the number get it at once.
-            let kept = result.as_ref().ok().cloned();
+            let (result, mut outcome) = flow.lead(&asker, &app, code.expose()).await;
+            // Before the answer is stored, which says whether it is done.
+            if let Some(Outcome::Number(answer)) = &mut outcome {
+                answer.kept = flow.keep_number(&asker, &app, &answer.number).await;
+            }
             let sealed = outcome.map(|outcome| flight.seal(&outcome));
             let answer = sealed.as_deref().map(|sealed| (sealed, CODE_LIFE));
-            if let Err(error) = flow.codes.settle(&flight.key, &ticket, answer).await {
-                // What was found stands; others wait until the reservation lapses.
-                log::warn!(app = &*app.name, request_id = asker.request_id.as_str(); "phone: cannot store the outcome for waiting requests: {error}");
-            }
-            if let Some(number) = kept {
-                flow.keep_number(&asker, &app, &number).await;
+            let codes = flow.paid_codes();
+            if let Err(error) = codes.settle(&flight.key, &ticket, answer).await {
+                // Those who come to other gateways wait until the reservation lapses.
+                log::warn!(app = &*app.name, request_id = asker.request_id.as_str(); "phone: cannot store the outcome, so this process alone has it: {error}");
             }
             result
         });
@@ -163,7 +182,13 @@ impl OpenDataFlow {
         };
         match self.tokens.with_token(app, call).await {
             Err(error) => (Err(Self::no_token(asker, "phone", error)), None),
-            Ok(Ok(number)) => (Ok(number.clone()), Some(Outcome::Number(number))),
+            Ok(Ok(number)) => {
+                let answer = Answer {
+                    number: number.clone(),
+                    kept: false,
+                };
+                (Ok(number), Some(Outcome::Number(answer)))
+            }
             Ok(Err(UserCallError::Lost { reason })) => {
                 log::error!(app = &*app.name, request_id = asker.request_id.as_str(); "phone: the code may have been taken, and is not sent again: {reason}");
                 (Err(OpenDataError::CodeLost), Some(Outcome::Lost))

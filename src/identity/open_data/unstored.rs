@@ -1,0 +1,72 @@
+//! Answers to phone codes that the store could not take. They are paid for, so the process that has
+//! one keeps it for those who come again.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use parking_lot::Mutex;
+
+use crate::clock::{UnixMillis, monotonic_now};
+use crate::identity::login_codes::{LoginCodes, Reservation};
+use crate::session::store::LoginKey;
+use crate::session::{StoreError, Written};
+
+/// So many are kept; those of a store that is down for long are lost.
+const MOST: usize = 1024;
+
+/// The answers of one process, sealed as the store would have them.
+#[derive(Default)]
+pub struct UnstoredAnswers(Mutex<HashMap<LoginKey, (Vec<u8>, Instant)>>);
+
+impl UnstoredAnswers {
+    fn keep(&self, code: LoginKey, answer: Vec<u8>, life: Duration) {
+        let now = monotonic_now();
+        let mut answers = self.0.lock();
+        if answers.len() >= MOST {
+            answers.retain(|_, (_, end)| now < *end);
+        }
+        if answers.len() < MOST {
+            answers.insert(code, (answer, now + life));
+        }
+    }
+
+    fn find(&self, code: &LoginKey) -> Option<Vec<u8>> {
+        let answers = self.0.lock();
+        let (answer, end) = answers.get(code)?;
+        (monotonic_now() < *end).then(|| answer.clone())
+    }
+}
+
+/// The store's codes, and the answers that it could not take.
+pub(super) struct PaidCodes<'a> {
+    pub(super) store: &'a dyn LoginCodes,
+    pub(super) unstored: &'a UnstoredAnswers,
+}
+
+#[async_trait]
+impl LoginCodes for PaidCodes<'_> {
+    async fn reserve(&self, code: &LoginKey, lease: Duration) -> Result<Reservation, StoreError> {
+        match self.unstored.find(code) {
+            // Nobody counts from its time: this process has sealed it, so it opens.
+            Some(answer) => Ok(Reservation::Settled {
+                now: UnixMillis(0),
+                answer,
+            }),
+            None => self.store.reserve(code, lease).await,
+        }
+    }
+
+    async fn settle(
+        &self,
+        code: &LoginKey,
+        ticket: &[u8; 16],
+        answer: Option<(&[u8], Duration)>,
+    ) -> Result<Written, StoreError> {
+        let settled = self.store.settle(code, ticket, answer).await;
+        if let (Err(_), Some((answer, life))) = (&settled, answer) {
+            self.unstored.keep(*code, answer.to_vec(), life);
+        }
+        settled
+    }
+}
