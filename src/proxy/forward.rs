@@ -144,6 +144,10 @@ impl<'a> Outgoing<'a> {
             first_byte_timeout: self.timeout.unwrap_or(upstream.first_byte_timeout),
             timeout: self.timeout.unwrap_or(upstream.timeout),
             limit: shorter(upstream.total_timeout, self.total_timeout).map(|total| started + total),
+            is_impatient: self.total_timeout.is_some_and(|total| {
+                total < upstream.first_byte_timeout
+                    && upstream.total_timeout.is_none_or(|most| total < most)
+            }),
             upgrade: self.upgrade,
             passed: &self.guard.passed,
         }

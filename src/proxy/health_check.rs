@@ -84,6 +84,7 @@ async fn check(
         first_byte_timeout: settings.timeout,
         timeout: settings.timeout,
         limit: Some(limit),
+        is_impatient: false,
         upgrade: None,
         passed: &passed,
     };

@@ -125,7 +125,9 @@ impl WorkerUpstream {
                 Err(failed) => failed,
             };
             now = monotonic_now();
-            if failed.error.is_the_endpoints() {
+            let gave_up =
+                terms.is_impatient && matches!(failed.error, UpstreamError::Timeout { .. });
+            if !gave_up && failed.error.is_the_endpoints() {
                 self.shared.failed(target, &pick, now);
             }
             let Some(again) = failed.again else {

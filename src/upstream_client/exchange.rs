@@ -24,6 +24,9 @@ pub struct Terms<'a> {
     pub timeout: Duration,
     /// When everything must be over.
     pub limit: Option<Instant>,
+    /// Whether `limit` is the request's own, and earlier than any time of the upstream: then silence
+    /// says nothing about the endpoint.
+    pub is_impatient: bool,
     /// What the 101 of a WebSocket handshake must say; `None`: the request is no handshake.
     pub upgrade: Option<&'a Upgrade>,
     /// Set once the upstream has all of a request that must not be sent twice.

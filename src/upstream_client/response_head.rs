@@ -61,7 +61,7 @@ pub enum BadAnswer {
     #[error("it sent too many interim answers")]
     Interim,
     /// Not an HTTP/1 head, on a connection that has carried an answer before.
-    #[error("the backend sent bytes after the end of its last answer")]
+    #[error("it is not HTTP/1.1, or the backend sent bytes after the end of its last answer")]
     Leftover,
     /// A malformed chunk.
     #[error("a chunk of its body is malformed")]

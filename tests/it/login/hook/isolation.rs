@@ -108,6 +108,36 @@ async fn a_hook_that_hangs_for_one_app_delays_no_other() {
     assert_eq!(gateway.counted(shops).await, 3);
 }
 
+/// A question has a shorter time than other requests to the same upstream.
+#[tokio::test]
+async fn a_hook_that_hangs_ejects_no_endpoint() {
+    let [one, other] = [(); 2].map(|()| Upstream::start(Script::hang()));
+    let both = format!("{}\", \"{}", one.url, other.url);
+    let times = "login.hook.timeout = \"200ms\"\nupstreams.hook.ejection.failures = 1\n";
+    let gateway = Gateway::start(&asking(&both, times));
+    let ejections = async || {
+        let of = |backend: &Upstream| {
+            format!(
+                "hufu_upstream_ejections_total{{upstream=\"hook\",endpoint=\"127.0.0.1:{}\"}}",
+                backend.port
+            )
+        };
+        gateway.counted(&of(&one)).await + gateway.counted(&of(&other)).await
+    };
+    for n in 1..=4 {
+        let answer = logged_in(&gateway, "alice").await;
+        assert_refused(&answer, 503, "login_hook_failed");
+        assert_eq!(one.count("POST") + other.count("POST"), n);
+    }
+    assert_eq!(ejections().await, 0);
+    // An answer that breaks off counts as for any request.
+    one.set(Script::cut());
+    other.set(Script::cut());
+    let answer = logged_in(&gateway, "alice").await;
+    assert_refused(&answer, 503, "login_hook_failed");
+    assert_eq!(ejections().await, 1);
+}
+
 /// Head and beginning of the body in time, and then so slowly that it would never end.
 #[tokio::test]
 async fn an_answer_that_trickles_in_costs_the_timeout() {
