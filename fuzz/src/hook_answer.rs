@@ -19,6 +19,7 @@ pub fn check(data: &[u8]) {
         Ok(detail) => {
             assert!(detail.chars().count() <= DETAIL_MAX);
             assert!(!detail.contains(char::is_control));
+            assert_eq!(detail.trim(), detail);
         }
         Err(why) => assert_is_line(&why),
     }

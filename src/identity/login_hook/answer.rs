@@ -25,12 +25,43 @@ pub fn claims_of(body: &[u8]) -> Result<Claims, String> {
     read::<WithClaims>(body).map(|answer| answer.claims)
 }
 
-/// What the user is told of a refusal, as one short line. `Err`: why the body has none, for the
-/// log.
+/// What the user is told of a refusal, as one short line; empty where nothing can be seen of it.
+/// `Err`: why the body has none, for the log.
 pub fn detail_of(body: &[u8]) -> Result<String, String> {
     let WithDetail { detail } = read(body)?;
-    let line = detail.chars().filter(|c| !c.is_control());
-    Ok(line.take(DETAIL_MAX).collect())
+    let words = detail.split(|c| c == ' ' || is_control_or_format(c));
+    let words: Vec<&str> = words.filter(|word| !word.is_empty()).collect();
+    let line: String = words.join(" ").chars().take(DETAIL_MAX).collect();
+    Ok(line.trim().to_owned())
+}
+
+/// The categories Cc, Cf, Zl and Zp of Unicode: breaks of lines, marks of direction and what cannot
+/// be seen.
+fn is_control_or_format(c: char) -> bool {
+    c.is_control()
+        || matches!(
+            c,
+            '\u{ad}'
+                | '\u{600}'..='\u{605}'
+                | '\u{61c}'
+                | '\u{6dd}'
+                | '\u{70f}'
+                | '\u{890}'..='\u{891}'
+                | '\u{8e2}'
+                | '\u{180e}'
+                | '\u{200b}'..='\u{200f}'
+                | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}'
+                | '\u{feff}'
+                | '\u{fff9}'..='\u{fffb}'
+                | '\u{110bd}'
+                | '\u{110cd}'
+                | '\u{13430}'..='\u{1343f}'
+                | '\u{1bca0}'..='\u{1bca3}'
+                | '\u{1d173}'..='\u{1d17a}'
+                | '\u{e0001}'
+                | '\u{e0020}'..='\u{e007f}'
+        )
 }
 
 fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, String> {
@@ -93,6 +124,23 @@ mod tests {
             detail_of(br#"{"detail":"Ask\r\n your\u0000 manager."}"#),
             Ok("Ask your manager.".to_owned())
         );
+        for (told, line) in [
+            ("Ask\u{2028}your\u{2029}manager.", "Ask your manager."),
+            (
+                "\u{feff}\u{202e}Ask\u{202c} your \u{2066}manager.\u{2069}",
+                "Ask your manager.",
+            ),
+            (
+                "账号\u{200b}已停用。\u{3000}请联系\u{e0041}客服",
+                "账号 已停用。\u{3000}请联系 客服",
+            ),
+            ("Ask   your manager. ", "Ask your manager."),
+            (" \u{2028}\u{200d}\u{a0}\u{3000}\t", ""),
+            ("", ""),
+        ] {
+            let body = serde_json::json!({ "detail": told }).to_string();
+            assert_eq!(detail_of(body.as_bytes()).as_deref(), Ok(line), "{told:?}");
+        }
         let long = format!(r#"{{"detail":"{}"}}"#, "虎".repeat(500));
         let detail = detail_of(long.as_bytes()).unwrap();
         assert_eq!(detail, "虎".repeat(DETAIL_MAX));
