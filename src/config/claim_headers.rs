@@ -9,7 +9,11 @@ use crate::assertion::{ClaimHeader, HeaderNames, believed};
 use crate::http::method;
 use crate::session::{Claims, TokenCarrier, carrier};
 
+/// A name to propose.
+const PROPOSED: &str = "X-User-Role";
 const ANOTHER: &str = "choose another, such as \"X-User-Role\"";
+/// Where the proposed name itself is taken.
+const YET_ANOTHER: &str = "choose another, such as \"X-Account-Role\"";
 
 /// By these clients, proxies and servers treat a request, or an answer of `/auth/verify`, beside
 /// those of [`carrier::is_of_http`]. Which of them does, depends on what stands in front and behind.
@@ -72,13 +76,13 @@ pub(super) fn read(
             section.fault_at(
                 &given,
                 &format!("\"{header}\" is one of identity.headers"),
-                ANOTHER,
+                another_than(&header),
             );
         } else if carries_token(carriers, &header) {
             section.fault_at(
                 &given,
                 &format!("clients send their tokens in \"{header}\" (session.carriers)"),
-                ANOTHER,
+                another_than(&header),
             );
         } else {
             all.push(ClaimHeader {
@@ -95,6 +99,15 @@ pub(super) fn read(
         );
     }
     all
+}
+
+/// The hint for a name that is taken.
+fn another_than(header: &str) -> &'static str {
+    if is_same_name(header, PROPOSED) {
+        YET_ANOTHER
+    } else {
+        ANOTHER
+    }
 }
 
 fn header<'a>(section: &Section<'a>, claim: &str, given: &Given<'a>) -> Option<String> {

@@ -43,6 +43,9 @@ pub(super) fn read(section: &mut Section<'_>, is_wanted: bool) -> Option<Vec<Sec
         };
         match wrong {
             Some(wrong) => section.fault(line, &path, &wrong, SECRET_HINT),
+            None if secrets.contains(&text) => {
+                section.fault(line, &path, "is there twice", SECRET_HINT);
+            }
             None => secrets.push(text),
         }
     }

@@ -37,6 +37,14 @@ impl Section<'_> {
                 "it is below the header of another table: move it above the first table of the file, or write it under {header}"
             );
         }
+        // Only in quotes can a key have a full stop.
+        let is_quoted = |table: &str| self.known.contains(&table);
+        if key
+            .split_once('.')
+            .is_some_and(|(table, _)| is_quoted(table))
+        {
+            return format!("write {key} without quotes");
+        }
         let known = self.known.iter().copied();
         if let Some(known) = alike(&key.to_ascii_lowercase(), known, 0.83) {
             return format!("did you mean {known}?");
