@@ -12,6 +12,7 @@ use crate::clock::{Clock as _, SystemClock};
 use crate::config::{Problem, Settings};
 use crate::diagnostic::{DiagnosedSubject, Diagnostic, Verdict};
 use crate::edge::certificate_check;
+use crate::identity::OnFailure;
 use crate::provider::client::PlatformClient;
 use crate::provider::diagnostic;
 use crate::store;
@@ -74,7 +75,7 @@ async fn diagnose(settings: &Settings, warnings: &[Problem]) -> Result<Vec<Diagn
             settings
                 .upstreams
                 .iter()
-                .map(|upstream| upstreams::diagnose(upstream))
+                .map(|upstream| upstreams::diagnose(upstream, meanwhile(settings, &upstream.name)))
         )
     );
     let own = [
@@ -98,6 +99,30 @@ async fn diagnose(settings: &Settings, warnings: &[Problem]) -> Result<Vec<Diagn
         .chain(authorizers)
         .chain(upstreams)
         .collect())
+}
+
+/// What happens to users as long as an upstream cannot be reached.
+fn meanwhile(settings: &Settings, upstream: &str) -> &'static str {
+    let mut routes = settings.routes.routes().iter();
+    let mut backends = settings
+        .pushes
+        .iter()
+        .filter_map(|push| push.backend.as_ref());
+    let has_requests = routes.any(|route| *route.upstream.name == *upstream)
+        || backends.any(|backend| *backend.upstream == *upstream);
+    let hook = settings.login.hook.as_ref();
+    let hook = hook.filter(|hook| *hook.upstream == *upstream);
+    match (hook.map(|hook| hook.on_failure), has_requests) {
+        (None, _) => "its requests get 502",
+        (Some(OnFailure::Refuse), false) => "logins get 503 login_hook_failed",
+        (Some(OnFailure::Refuse), true) => {
+            "its requests get 502, and logins get 503 login_hook_failed"
+        }
+        (Some(OnFailure::Allow), false) => "logins go on without the hook's claims",
+        (Some(OnFailure::Allow), true) => {
+            "its requests get 502, and logins go on without the hook's claims"
+        }
+    }
 }
 
 /// What `check` says.

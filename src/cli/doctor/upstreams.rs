@@ -23,7 +23,21 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// The check of every line.
 const CHECK: &str = "endpoint";
 
-const DOWN: &str = "is it running there? Until it can be reached, its requests get 502";
+/// The upstream whose endpoints are examined.
+struct Examined<'a> {
+    upstream: &'a Upstream,
+    connector: &'a Connector,
+    /// What happens until it can be reached.
+    meanwhile: &'static str,
+}
+
+impl Examined<'_> {
+    /// What to do where nobody listens.
+    fn down(&self) -> String {
+        let meanwhile = self.meanwhile;
+        format!("is it running there? Until it can be reached, {meanwhile}")
+    }
+}
 
 /// What came in the place of an answer.
 enum ProbeOutcome {
@@ -35,12 +49,18 @@ enum ProbeOutcome {
     Silence,
 }
 
-pub(super) async fn diagnose(upstream: &Upstream) -> DiagnosedSubject {
+/// `meanwhile`: what happens until it can be reached.
+pub(super) async fn diagnose(upstream: &Upstream, meanwhile: &'static str) -> DiagnosedSubject {
     let diagnostics = match Connector::new(upstream) {
         Ok(connector) => {
+            let examined = Examined {
+                upstream,
+                connector: &connector,
+                meanwhile,
+            };
             let endpoints = upstream.endpoints.iter().enumerate();
             join_all(endpoints.map(async |(at, endpoint)| {
-                diagnose_endpoint(at, endpoint, upstream, &connector)
+                diagnose_endpoint(at, endpoint, &examined)
                     .await
                     .unwrap_or_else(|Failed { why, advice }| {
                         Diagnostic::fail(CHECK, format!("{endpoint}: {why}"), advice)
@@ -69,12 +89,12 @@ struct Failed {
 async fn diagnose_endpoint(
     at: usize,
     endpoint: &Endpoint,
-    upstream: &Upstream,
-    connector: &Connector,
+    examined: &Examined<'_>,
 ) -> Result<Diagnostic, Failed> {
-    let addresses = addresses(endpoint, upstream).await?;
+    let upstream = examined.upstream;
+    let addresses = addresses(endpoint, examined).await?;
     let started = monotonic_now();
-    let (address, io) = connected(&addresses, at, endpoint, upstream, connector).await?;
+    let (address, io) = connected(&addresses, at, endpoint, examined).await?;
     let took = in_ms(started.elapsed());
     let there = match address {
         Address::Tcp(address) if literal(endpoint).is_none() => format!(" at {}", address.ip()),
@@ -100,7 +120,10 @@ async fn diagnose_endpoint(
         ProbeOutcome::Http(_) => Ok(Diagnostic::ok(CHECK, format!("{connects} and speaks HTTP"))),
         ProbeOutcome::Other(what) => Err(Failed {
             why: what.to_owned(),
-            advice: "check that host and port belong to a server that speaks HTTP/1.1; until then its requests get 502".to_owned(),
+            advice: format!(
+                "check that host and port belong to a server that speaks HTTP/1.1; until then {}",
+                examined.meanwhile
+            ),
         }),
         ProbeOutcome::Silence => Ok(Diagnostic::warn(
             CHECK,
@@ -114,7 +137,8 @@ async fn diagnose_endpoint(
 }
 
 /// The addresses of an endpoint, looked up where it has a name.
-async fn addresses(endpoint: &Endpoint, upstream: &Upstream) -> Result<Vec<Address>, Failed> {
+async fn addresses(endpoint: &Endpoint, examined: &Examined<'_>) -> Result<Vec<Address>, Failed> {
+    let upstream = examined.upstream;
     if let Some(address) = literal(endpoint) {
         return Ok(vec![address]);
     }
@@ -124,8 +148,8 @@ async fn addresses(endpoint: &Endpoint, upstream: &Upstream) -> Result<Vec<Addre
         Ok(Err(error)) => Err(Failed {
             why: format!("the host name does not resolve: {error}"),
             advice: format!(
-                "fix upstreams.{}.endpoints, or the name servers of this machine; requests get 502 until the name resolves",
-                upstream.name
+                "fix upstreams.{}.endpoints, or the name servers of this machine; until the name resolves, {}",
+                upstream.name, examined.meanwhile
             ),
         }),
         Err(_) => Err(Failed {
@@ -140,11 +164,10 @@ async fn connected<'a>(
     addresses: &'a [Address],
     at: usize,
     endpoint: &Endpoint,
-    upstream: &Upstream,
-    connector: &Connector,
+    examined: &Examined<'_>,
 ) -> Result<(&'a Address, Io), Failed> {
-    let within = upstream.connect_timeout;
-    let error = match timeout(within, first_of(addresses, at, connector)).await {
+    let within = examined.upstream.connect_timeout;
+    let error = match timeout(within, first_of(addresses, at, examined.connector)).await {
         Ok(Ok(connected)) => return Ok(connected),
         Ok(Err(error)) => error,
         Err(_) => {
@@ -153,7 +176,7 @@ async fn connected<'a>(
                     "no connection within {}",
                     humantime::format_duration(within)
                 ),
-                advice: format!("{DOWN}; perhaps a firewall drops the packets"),
+                advice: format!("{}; perhaps a firewall drops the packets", examined.down()),
             });
         }
     };
@@ -162,7 +185,7 @@ async fn connected<'a>(
     let advice = if is_denied && endpoint.socket.is_some() {
         "let the user of the gateway write to the socket and enter its folder: a group that both have, and mode 0660 for the socket".to_owned()
     } else {
-        advice(peer::trouble(&error), &upstream.name, connector)
+        advice(peer::trouble(&error), examined)
     };
     Err(Failed {
         why: peer::plainly(&error),
@@ -216,17 +239,19 @@ fn status(start: &[u8; 12]) -> Option<u16> {
     }
 }
 
-fn advice(trouble: PeerTrouble, upstream: &str, connector: &Connector) -> String {
-    if let Some(cure) = connector.cure(trouble) {
-        return format!("{cure}; until then its requests get 502");
+fn advice(trouble: PeerTrouble, examined: &Examined<'_>) -> String {
+    let meanwhile = examined.meanwhile;
+    if let Some(cure) = examined.connector.cure(trouble) {
+        return format!("{cure}; until then {meanwhile}");
     }
     match trouble {
         PeerTrouble::NoTls => {
-            format!("write http:// in upstreams.{upstream}.endpoints, or the port that speaks TLS")
+            let name = &examined.upstream.name;
+            format!("write http:// in upstreams.{name}.endpoints, or the port that speaks TLS")
         }
         PeerTrouble::Certificate => {
-            "fix the certificate there; until then its requests get 502".to_owned()
+            format!("fix the certificate there; until then {meanwhile}")
         }
-        _ => DOWN.to_owned(),
+        _ => examined.down(),
     }
 }

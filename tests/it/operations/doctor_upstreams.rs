@@ -64,6 +64,38 @@ async fn a_backend_is_spoken_to_as_requests_will_be() {
     );
 }
 
+/// What an upstream that cannot be reached means for users: it depends on who asks it.
+#[test]
+fn doctor_says_what_happens_without_the_backend_of_the_login_hook() {
+    let nobody = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let url = format!("http://{}", nobody.local_addr().unwrap());
+    drop(nobody);
+    let hook = |on_failure: &str| {
+        format!(
+            "[login.hook]\nupstream = \"other\"\npath = \"/hook\"\nsecrets = [\"a-secret-of-a-test-that-is-long-enough\"]\non_failure = \"{on_failure}\"\n"
+        )
+    };
+    let alone = format!("[upstreams.other]\nendpoints = [\"{url}\"]\n");
+    let routed = upstream(&url, "");
+    for (lines, words) in [
+        (routed.clone(), "reached, its requests get 502"),
+        (
+            hook("refuse") + &alone,
+            "reached, logins get 503 login_hook_failed",
+        ),
+        (
+            hook("allow") + &alone,
+            "reached, logins go on without the hook's claims",
+        ),
+        (
+            hook("refuse") + &routed,
+            "reached, its requests get 502, and logins get 503 login_hook_failed",
+        ),
+    ] {
+        doctor("memory:", &lines).has("FAIL", "endpoint", &[words]);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_certificate_that_signs_itself_is_told_in_words() {
     let certificates = Certificates::new();
