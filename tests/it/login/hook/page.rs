@@ -78,6 +78,10 @@ async fn check(language: &'static str, file: &'static str, interpreter: &str) {
         (format!("t={old},t={time},v1={hash}"), 401),
         (format!("t=+{time},v1={}", signed(&format!("+{time}"))), 401),
         (format!("t=,v1={}", signed("")), 401),
+        (
+            format!("t={0},v1={1}", "9".repeat(5000), signed(&"9".repeat(5000))),
+            401,
+        ),
         (format!("t={time},v1={}", &hash[..63]), 401),
         (format!("t={time},v1={hash}0"), 401),
         (format!("t={time},v1="), 401),
