@@ -21,16 +21,47 @@ impl UnixMillis {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
     }
 
-    /// The time of such a text in UTC, as `2027-01-01T00:00:00Z`.
+    /// The last moment that RFC 3339 can write: its years have four digits.
+    const LAST: Self = Self(253_402_300_799_999);
+
+    /// The time of such a text: `2027-01-01T00:00:00Z`, or with an offset from UTC such as `+08:00`.
     pub fn from_rfc3339(text: &str) -> Option<Self> {
-        let time = humantime::parse_rfc3339(text).ok()?;
+        if let Some(there) = text.strip_suffix(['Z', 'z']) {
+            return Self::in_utc(there);
+        }
+        let (there, offset) = text.split_at_checked(text.len().checked_sub(6)?)?;
+        let there = Self::in_utc(there)?;
+        match offset.strip_prefix('-') {
+            Some(west) => Some(there.plus(hours_and_minutes(west)?)),
+            None => {
+                let east = millis(hours_and_minutes(offset.strip_prefix('+')?)?);
+                there.0.checked_sub(east).map(Self)
+            }
+        }
+    }
+
+    /// The time of a text without its offset, as if it was in UTC.
+    fn in_utc(text: &str) -> Option<Self> {
+        let time = humantime::parse_rfc3339(&format!("{text}Z")).ok()?;
         time.duration_since(UNIX_EPOCH).ok().map(millis).map(Self)
     }
 
-    /// In RFC 3339, to the second.
+    /// In RFC 3339, to the second; what is later than all that it can write, as the last of this.
     pub fn rfc3339(self) -> String {
-        humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_millis(self.0)).to_string()
+        let moment = UNIX_EPOCH + Duration::from_millis(self.min(Self::LAST).0);
+        humantime::format_rfc3339_seconds(moment).to_string()
     }
+}
+
+/// The span of an offset such as `08:00`.
+fn hours_and_minutes(text: &str) -> Option<Duration> {
+    let digits = |two: &str| {
+        let is_number = two.len() == 2 && two.bytes().all(|b| b.is_ascii_digit());
+        is_number.then(|| two.parse::<u64>().ok())?
+    };
+    let (hours, minutes) = text.split_once(':')?;
+    let (hours, minutes) = (digits(hours)?, digits(minutes)?);
+    (hours < 24 && minutes < 60).then(|| Duration::from_secs((hours * 60 + minutes) * 60))
 }
 
 /// A span in whole milliseconds, the unit of Redis expiries.
@@ -91,4 +122,50 @@ impl Clock for ManualClock {
 )]
 pub fn monotonic_now() -> Instant {
     Instant::now()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_read_with_and_without_an_offset() {
+        let newyear = UnixMillis(1_798_732_800_000);
+        for text in [
+            "2026-12-31T16:00:00Z",
+            "2027-01-01T00:00:00+08:00",
+            "2026-12-31T16:00:00-00:00",
+            "2026-12-31T10:30:00-05:30",
+            "2027-01-01T00:00:00.000+08:00",
+        ] {
+            assert_eq!(UnixMillis::from_rfc3339(text), Some(newyear), "{text}");
+        }
+        for text in [
+            "",
+            "Z",
+            "+08:00",
+            "tomorrow",
+            "2027-01-01",
+            "2027-01-01T00:00:00",
+            "2027-01-01T00:00:00+8:00",
+            "2027-01-01T00:00:00+0800",
+            "2027-01-01T00:00:00+08:60",
+            "2027-01-01T00:00:00+24:00",
+            "2027-01-01T00:00:00++8:00",
+            "2027-01-01T00:00:00Z+08:00",
+            "1970-01-01T00:00:00+08:00",
+            "2027-01-01T00:00:0虎虎",
+        ] {
+            assert_eq!(UnixMillis::from_rfc3339(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_time_that_cannot_be_written_is_the_last_that_can() {
+        for late in [UnixMillis::LAST.0, UnixMillis::LAST.0 + 1, u64::MAX] {
+            let written = UnixMillis(late).rfc3339();
+            assert_eq!(written, "9999-12-31T23:59:59Z");
+            assert!(UnixMillis::from_rfc3339(&written).is_some());
+        }
+    }
 }

@@ -4,12 +4,13 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde::{Deserialize, Serialize};
 
 use super::show_user::BlockView;
+use super::to_the_end::{outcome_of, to_the_end};
 use super::user::{CurrentApps, UserQuery, operator_address};
 use crate::clock::UnixMillis;
 use crate::http::answer::json;
-use crate::http::json_body::{Example, Object};
+use crate::http::json_body::{Example, TypedObject};
 use crate::http::{ErrorCode, GatewayError};
-use crate::session::{Block, Blocked, UserService};
+use crate::session::{Block, Blocked, UserKey, UserService};
 
 /// Until when, and why.
 #[derive(Deserialize)]
@@ -36,12 +37,12 @@ struct BlockAnswer<'a> {
 pub(super) async fn block_user(
     req: HttpRequest,
     query: web::Query<UserQuery>,
-    body: web::Json<Object<BlockRequest>>,
+    body: TypedObject<BlockRequest>,
     apps: web::Data<CurrentApps>,
     users: web::Data<UserService>,
 ) -> Result<HttpResponse, GatewayError> {
     let (user, _) = query.find(&apps.now())?;
-    let Object(BlockRequest { until, reason }) = body.into_inner();
+    let TypedObject(BlockRequest { until, reason }) = body;
     if reason.chars().count() > Block::REASON_MAX {
         return Err(invalid(format!(
             "The reason has more than {} characters.",
@@ -49,18 +50,35 @@ pub(super) async fn block_user(
         )));
     }
     let until = until.map(|text| time(&text)).transpose()?;
-    match users.block(&user, until, &reason).await? {
-        Blocked::Done { block, ended } => {
-            let (name, from) = (users.name_of(&user), operator_address(&req));
+    let from = operator_address(&req);
+    to_the_end(async move { block_of_operator(&users, &user, until, &reason, &from).await }).await
+}
+
+async fn block_of_operator(
+    users: &UserService,
+    user: &UserKey,
+    until: Option<UnixMillis>,
+    reason: &str,
+    from: &str,
+) -> Result<HttpResponse, GatewayError> {
+    let name = users.name_of(user);
+    match users.block(user, until, reason).await {
+        Ok(Blocked::Done { block, ended }) => {
             let until = block.until.rfc3339();
-            log::info!(audit = "block", app = &*user.app, user = name.as_str(), revoked = ended, until = until.as_str(), reason = reason.as_str(), from = from.as_str(); "an operator blocked a user");
+            log::info!(audit = "block", outcome = "done", app = &*user.app, user = name.as_str(), revoked = ended, until = until.as_str(), reason = reason, from = from; "an operator blocked a user");
             let block = BlockView::from(&block);
             Ok(json(&BlockAnswer {
                 revoked: ended,
                 block,
             }))
         }
-        Blocked::Over => Err(invalid("The time of until is past.".to_owned())),
+        Ok(Blocked::Over) => Err(invalid("The time of until is past.".to_owned())),
+        Err(error) => {
+            let outcome = outcome_of(&error);
+            let until = until.map(UnixMillis::rfc3339).unwrap_or_default();
+            log::warn!(audit = "block", outcome = outcome, app = &*user.app, user = name.as_str(), until = until.as_str(), reason = reason, from = from; "an operator's block of a user got no good answer of the store: {}", error.reason);
+            Err(error.into())
+        }
     }
 }
 
@@ -72,16 +90,33 @@ pub(super) async fn unblock_user(
     users: web::Data<UserService>,
 ) -> Result<HttpResponse, GatewayError> {
     let (user, _) = query.find(&apps.now())?;
-    if users.unblock(&user).await?.is_some() {
-        let (name, from) = (users.name_of(&user), operator_address(&req));
-        log::info!(audit = "unblock", app = &*user.app, user = name.as_str(), from = from.as_str(); "an operator lifted the block of a user");
+    let from = operator_address(&req);
+    to_the_end(async move { unblock_of_operator(&users, &user, &from).await }).await
+}
+
+async fn unblock_of_operator(
+    users: &UserService,
+    user: &UserKey,
+    from: &str,
+) -> Result<HttpResponse, GatewayError> {
+    let name = users.name_of(user);
+    match users.unblock(user).await {
+        Ok(Some(_)) => {
+            log::info!(audit = "unblock", outcome = "done", app = &*user.app, user = name.as_str(), from = from; "an operator lifted the block of a user");
+        }
+        Ok(None) => {}
+        Err(error) => {
+            let outcome = outcome_of(&error);
+            log::warn!(audit = "unblock", outcome = outcome, app = &*user.app, user = name.as_str(), from = from; "lifting the block of a user for an operator got no good answer of the store: {}", error.reason);
+            return Err(error.into());
+        }
     }
     Ok(HttpResponse::NoContent().finish())
 }
 
 fn time(text: &str) -> Result<UnixMillis, GatewayError> {
     UnixMillis::from_rfc3339(text)
-        .ok_or_else(|| invalid("The until is no time such as \"2027-01-01T00:00:00Z\".".to_owned()))
+        .ok_or_else(|| invalid("The until is no time such as \"2027-01-01T00:00:00Z\" or \"2027-01-01T00:00:00+08:00\".".to_owned()))
 }
 
 fn invalid(detail: String) -> GatewayError {

@@ -3,14 +3,16 @@
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
 
+use super::to_the_end::{outcome_of, to_the_end};
 use super::user::{CurrentApps, UserQuery, operator_address};
 use crate::http::answer::json;
-use crate::http::json_body::{Example, Object};
+use crate::http::json_body::{Example, TypedObject};
 use crate::http::{ErrorCode, GatewayError};
-use crate::session::{Claims, ClaimsChange, ClaimsPatch, UserService};
+use crate::session::{Claims, ClaimsChange, ClaimsPatch, PatchLife, UserKey, UserService};
 
 impl Example for ClaimsPatch {
     const EXAMPLE: &'static str = "{\"role\": [\"staff\"], \"vip\": null}";
+    const TYPES: &'static [&'static str] = &["application/merge-patch+json", "application/json"];
 }
 
 #[derive(Serialize)]
@@ -24,25 +26,39 @@ struct ChangeAnswer {
 pub(super) async fn change_claims(
     req: HttpRequest,
     query: web::Query<UserQuery>,
-    body: web::Json<Object<ClaimsPatch>>,
+    body: TypedObject<ClaimsPatch>,
     apps: web::Data<CurrentApps>,
     users: web::Data<UserService>,
 ) -> Result<HttpResponse, GatewayError> {
     let (user, app) = query.find(&apps.now())?;
-    let Object(patch) = body.into_inner();
-    let name = users.name_of(&user);
-    match users.change_claims(&user, &patch, app.patch_life()).await? {
-        ClaimsChange::Done { sessions, claims } => {
-            let from = operator_address(&req);
-            let (set, removed) = (names(&patch, true), names(&patch, false));
-            log::info!(audit = "claims", app = &*user.app, user = name.as_str(), set = set.as_str(), removed = removed.as_str(), sessions = sessions, from = from.as_str(); "an operator changed the claims of a user");
+    let TypedObject(patch) = body;
+    let from = operator_address(&req);
+    to_the_end(
+        async move { change_of_operator(&users, &user, &patch, app.patch_life(), &from).await },
+    )
+    .await
+}
+
+async fn change_of_operator(
+    users: &UserService,
+    user: &UserKey,
+    patch: &ClaimsPatch,
+    life: PatchLife,
+    from: &str,
+) -> Result<HttpResponse, GatewayError> {
+    let name = users.name_of(user);
+    let set = names(patch, true);
+    let removed = names(patch, false);
+    match users.change_claims(user, patch, life).await {
+        Ok(ClaimsChange::Done { sessions, claims }) => {
+            log::info!(audit = "claims", outcome = "done", app = &*user.app, user = name.as_str(), set = set.as_str(), removed = removed.as_str(), sessions = sessions, from = from; "an operator changed the claims of a user");
             Ok(json(&ChangeAnswer { sessions, claims }))
         }
-        ClaimsChange::Unfit(error) => Err(GatewayError::new(
+        Ok(ClaimsChange::Unfit(error)) => Err(GatewayError::new(
             ErrorCode::RequestInvalid,
             format!("Nothing was changed, the claims do not fit: {error}."),
         )),
-        ClaimsChange::Unreadable(session, why) => {
+        Ok(ClaimsChange::Unreadable(session, why)) => {
             let session = session.to_string();
             log::warn!(app = &*user.app, user = name.as_str(), session = session.as_str(); "the claims of a user cannot be changed, since the record of a session cannot be read: {why}");
             Err(GatewayError::new(
@@ -51,6 +67,11 @@ pub(super) async fn change_claims(
                     "Nothing was changed: the record of session {session} cannot be read ({why}). Configure the key that sealed it, or end all sessions of the user."
                 ),
             ))
+        }
+        Err(error) => {
+            let outcome = outcome_of(&error);
+            log::warn!(audit = "claims", outcome = outcome, app = &*user.app, user = name.as_str(), set = set.as_str(), removed = removed.as_str(), from = from; "an operator's change of the claims of a user got no good answer of the store: {}", error.reason);
+            Err(error.into())
         }
     }
 }

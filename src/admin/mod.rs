@@ -20,6 +20,7 @@ mod revoke_all_sessions;
 mod revoke_session;
 mod show_session;
 mod show_user;
+mod to_the_end;
 mod user;
 
 pub use access_token::AppTokens;

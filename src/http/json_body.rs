@@ -1,12 +1,15 @@
 //! Bodies that are JSON objects.
 
 use std::fmt;
+use std::future::ready;
 use std::marker::PhantomData;
+use std::pin::Pin;
 
+use actix_web::dev::Payload;
 use actix_web::error::JsonPayloadError;
-use actix_web::web;
+use actix_web::{Error, FromRequest, HttpMessage as _, HttpRequest, web};
 use serde::de::value::MapAccessDeserializer;
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde::de::{Deserialize, DeserializeOwned, Deserializer, MapAccess, Visitor};
 
 use crate::http::error::{ErrorCode, GatewayError};
 use crate::http::head::RequestHead;
@@ -23,6 +26,38 @@ pub struct Object<T>(pub T);
 pub trait Example {
     /// What one looks like, for who sent something else.
     const EXAMPLE: &'static str;
+    /// The media types that [`TypedObject`] takes it in.
+    const TYPES: &'static [&'static str] = &["application/json"];
+}
+
+/// An [`Object`] that comes in one of its media types alone. Other JSON types, such as a JSON patch,
+/// mean something else by the same members.
+#[derive(Debug)]
+pub struct TypedObject<T>(pub T);
+
+impl<T: DeserializeOwned + Example + 'static> FromRequest for TypedObject<T> {
+    type Error = Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, Error>>>>;
+
+    fn from_request(req: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let sent = req.content_type();
+        if !T::TYPES
+            .iter()
+            .any(|known| sent.eq_ignore_ascii_case(known))
+        {
+            let types = T::TYPES.join("\" or \"");
+            let error = GatewayError::new(
+                ErrorCode::UnsupportedMediaType,
+                format!("Send the body with \"Content-Type: {types}\"."),
+            );
+            return Box::pin(ready(Err(error.into())));
+        }
+        let body = web::Json::<Object<T>>::from_request(req, payload);
+        Box::pin(async move {
+            let web::Json(Object(body)) = body.await?;
+            Ok(Self(body))
+        })
+    }
 }
 
 /// How handlers read such a body of at most so many bytes, and what is answered where they cannot.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use clap::{Args, Subcommand};
+use clap::{ArgGroup, Args, Subcommand};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -45,6 +45,7 @@ enum UsersCommand {
 }
 
 #[derive(Debug, Args)]
+#[command(group(ArgGroup::new("change").args(["set", "remove"]).required(true).multiple(true)))]
 struct ClaimsArgs {
     #[command(flatten)]
     user: UserArgs,
@@ -52,7 +53,7 @@ struct ClaimsArgs {
     #[arg(long, value_name = "NAME=VALUE", value_parser = claims::setting)]
     set: Vec<Setting>,
     /// Remove a claim; may be repeated
-    #[arg(long, value_name = "NAME", required_unless_present = "set")]
+    #[arg(long, value_name = "NAME")]
     remove: Vec<String>,
 }
 
@@ -60,10 +61,10 @@ struct ClaimsArgs {
 struct BlockArgs {
     #[command(flatten)]
     user: UserArgs,
-    /// Until when, such as 2027-01-01T00:00:00Z; without it until `unblock`
+    /// Until when, such as 2027-01-01T00:00:00+08:00; without it until `unblock`. Ten years at most
     #[arg(long, value_name = "TIME", value_parser = time)]
     until: Option<UnixMillis>,
-    /// For how long from now on, such as 30d
+    /// For how long from now on, such as 30d; ten years at most
     #[arg(long = "for", value_name = "TIME", conflicts_with = "until", value_parser = humantime::parse_duration)]
     span: Option<Duration>,
     /// Why; no client reads it
@@ -165,5 +166,6 @@ fn shown(answer: &Value) -> String {
 }
 
 fn time(text: &str) -> Result<UnixMillis, &'static str> {
-    UnixMillis::from_rfc3339(text).ok_or("write a time such as 2027-01-01T00:00:00Z")
+    UnixMillis::from_rfc3339(text)
+        .ok_or("write a time such as 2027-01-01T00:00:00Z or 2027-01-01T00:00:00+08:00")
 }

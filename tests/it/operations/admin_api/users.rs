@@ -1,10 +1,14 @@
 //! Changed claims and blocked users, through the admin API and `hufu users`.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
 
 use super::command::Cli;
 use super::{TOKEN, admin, alive, ask_with, gateway, gateways, openid, text};
-use crate::helpers::{Gateway, http};
+use crate::helpers::{Fault, Gateway, Link, RedisServer, http, until};
 
 const CLAIMS: &str = "session.visible_claims = [\"role\", \"vip\"]\n";
 
@@ -127,7 +131,9 @@ async fn operators_block_users() {
         }
         let login = gateway.login("alice").await;
         assert!(alive(&gateway, &login).await);
-        let until = "2099-01-01T00:00:00Z";
+        let (status, _) = block(&gateway, "bob", json!({"until": null})).await;
+        assert_eq!(status, 200);
+        let until = "2099-01-01T00:00:00+08:00";
         let (_, blocked) = block(&gateway, "alice", json!({"until": until})).await;
         let ten_years = blocked["until"].as_str().unwrap();
         assert!(ten_years < until, "ten years are the most: {blocked}");
@@ -143,7 +149,7 @@ async fn operators_block_users() {
                 counted("unblock", "done").await,
                 counted("unblock", "nothing").await
             ),
-            (2, 1, 1)
+            (3, 1, 1)
         );
         let log = gateway.stderr();
         let lines = |words: &str| log.lines().filter(|line| line.contains(words)).count();
@@ -152,7 +158,7 @@ async fn operators_block_users() {
                 lines("an operator blocked a user"),
                 lines("an operator lifted the block of a user")
             ),
-            (2, 1),
+            (3, 1),
             "{log}"
         );
         assert!(log.contains("fraud") && !log.contains(&openid("alice")));
@@ -178,6 +184,7 @@ async fn what_is_no_change_is_refused_by_its_name() {
     for (body, words) in [
         (json!({"until": "tomorrow"}), "no time such as"),
         (json!({"until": "2020-01-01T00:00:00Z"}), "is past"),
+        (json!({"until": "2020-01-01T00:00:00+08:00"}), "is past"),
         (json!({"until": 5}), "invalid type"),
         (
             json!({"reason": "x".repeat(257)}),
@@ -242,10 +249,16 @@ async fn the_command_shows_changes_and_blocks_users() {
         (code, out.as_str(), err),
         (0, "", format!("{alice} is not blocked\n"))
     );
-    gateway.login("alice").await;
+    let login = gateway.login("alice").await;
+    let (code, _, err) = of(&["claims"]);
+    assert_eq!(code, 2);
+    assert!(err.contains("--set") && err.contains("--remove"), "{err}");
+    let (code, out, err) = of(&["block", "--for", "99999999d"]);
+    assert_eq!((code, out.as_str()), (0, "1\n"), "{err}");
+    assert!(err.starts_with("blocked until 20"), "ten years: {err}");
+    assert!(!alive(&gateway, &login).await);
     for wrong in [
-        &["claims"][..],
-        &["claims", "--set", "role"],
+        &["claims", "--set", "role"][..],
         &["claims", "--set", "a=1", "--remove", "a"],
         &["claims", "--set", "A=1"],
         &["block", "--until", "tomorrow"],
@@ -253,5 +266,126 @@ async fn the_command_shows_changes_and_blocks_users() {
         &["block", "--for", "1d", "--until", "2099-01-01T00:00:00Z"],
     ] {
         assert_eq!(of(wrong).0, 2, "{wrong:?}");
+    }
+}
+
+#[tokio::test]
+async fn other_json_than_a_merge_patch_is_refused() {
+    let gateway = gateway("memory:", "");
+    for (method, what, body, taken) in [
+        (
+            "PATCH",
+            "/claims",
+            r#"{"op":"add"}"#,
+            "application/merge-patch+json\" or",
+        ),
+        ("PUT", "/block", "{}", "Content-Type: application/json"),
+    ] {
+        for kind in [
+            "application/json-patch+json",
+            "application/problem+json",
+            "text/json",
+            "text/plain",
+            "",
+        ] {
+            let path = format!("/admin/api{}", of(what, "alice"));
+            let request = http().request(method, gateway.admin_at(&path));
+            let answer = request
+                .bearer_auth(TOKEN)
+                .header("content-type", kind)
+                .body(body)
+                .await;
+            assert_eq!(
+                (answer.status(), answer.code()),
+                (415, Some("unsupported_media_type")),
+                "{kind}"
+            );
+            assert!(answer.text().contains("application/json"), "{kind}");
+            let detail = answer.json()["detail"].clone();
+            assert!(detail.as_str().unwrap().contains(taken), "{detail}");
+        }
+    }
+    let (_, shown) = admin(&gateway, "GET", &of("", "alice")).await;
+    assert_eq!(
+        (&shown["blocked"], &shown["changed_claims"]),
+        (&Value::Null, &json!({}))
+    );
+}
+
+/// Redis has carried the change out, and its answer is under way.
+#[tokio::test]
+async fn a_change_whose_operator_hung_up_is_logged_and_counted() {
+    let redis = RedisServer::start(&[]);
+    let link = Link::to(redis.port());
+    let gateway = gateway(&link.url(), "");
+    let body = r#"{"role":"staff"}"#;
+    let head = format!(
+        "PATCH /admin/api{} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {TOKEN}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+        of("/claims", "alice"),
+        body.len()
+    );
+    // Once before, so that Redis knows the script.
+    change(&gateway, "bob", json!({"role": "staff"})).await;
+    let states = async || {
+        redis
+            .ask::<Vec<String>>(&["KEYS", "hufu:a:*"])
+            .unwrap()
+            .len()
+    };
+    link.set(Fault::Delay(Duration::from_millis(200)));
+    let address = gateway.admin_at("");
+    let address = address.trim_start_matches("http://").trim_end_matches('/');
+    let mut operator = TcpStream::connect(address).await.unwrap();
+    operator
+        .write_all(format!("{head}{body}").as_bytes())
+        .await
+        .unwrap();
+    until("the change in Redis", async || states().await == 2).await;
+    operator.set_zero_linger().unwrap();
+    drop(operator);
+    gateway
+        .counts(
+            "hufu_user_changes_total{app=\"shop\",operation=\"claims\",outcome=\"done\"}",
+            2,
+        )
+        .await;
+    until("both lines", async || {
+        let log = gateway.stderr();
+        log.matches("an operator changed the claims of a user")
+            .count()
+            == 2
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_change_of_which_nobody_knows_the_outcome_has_an_audit_line() {
+    let redis = RedisServer::start(&[]);
+    let link = Link::to(redis.port());
+    let gateway = gateway(&link.url(), "");
+    change(&gateway, "alice", json!({"role": "staff"})).await;
+    for (fault, outcome) in [
+        (Fault::Say("OOM nothing more fits"), "failed"),
+        (Fault::Lose, "unknown"),
+    ] {
+        link.set(fault);
+        let changed = change(&gateway, "alice", json!({"vip": true})).await;
+        let blocked = block(&gateway, "alice", json!({"reason": "fraud"})).await;
+        let lifted = admin(&gateway, "DELETE", &of("/block", "alice")).await;
+        assert_eq!((changed.0, blocked.0, lifted.0), (503, 503, 503));
+        let log = gateway.stderr();
+        for audit in ["claims", "block", "unblock"] {
+            let mut lines = log
+                .lines()
+                .filter_map(|line| serde_json::from_str::<Value>(line).ok());
+            let line = lines.find(|line| {
+                line["audit"] == audit
+                    && line["outcome"] == outcome
+                    && line["app"] == "shop"
+                    && line["user"].is_string()
+                    && line["from"] == "127.0.0.1"
+            });
+            assert!(line.is_some(), "{audit} {outcome}: {log}");
+        }
     }
 }
