@@ -5,6 +5,7 @@
 //!   of the process
 //! - [`record`], `keys`, `successor`, `sealed`, `generation`, `refresh_token`, `pushed`, `user_state`: the stored
 //!   form, which both stores share
+//! - `claims_change`: what a change of claims makes of it
 //! - [`memory`]: for the demo, for tests, and for a single process that may forget
 //! - [`redis`]: for everything else; its scripts are the only writers
 //! - [`near_cache`]: sessions that were looked up a moment ago, and how their changes become known
@@ -19,6 +20,7 @@ pub mod redis;
 pub mod settings;
 pub mod url;
 
+mod claims_change;
 mod generation;
 mod keys;
 mod meter;

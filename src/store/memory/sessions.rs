@@ -13,9 +13,9 @@ use crate::session::{
     LoadedSession, Lookup, NewSession, Rotated, Rotation, SessionCount, SessionId, SessionStore,
     StoreError, UserKey, UserState, Written,
 };
+use crate::store::claims_change::obeying;
 use crate::store::sealed::{Stored, stamp_of};
 use crate::store::successor::{Successor, too_often};
-use crate::store::user_state::obeying;
 
 #[async_trait]
 impl SessionStore for MemoryStore {

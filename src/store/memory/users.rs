@@ -9,7 +9,7 @@ use crate::session::{
     Block, Blocked, ClaimsChange, ClaimsPatch, PatchLife, SessionId, StoreError, UserKey,
     UserState, Users,
 };
-use crate::store::user_state::{ChangedRecords, patched};
+use crate::store::claims_change::{ChangedRecords, patched};
 
 impl MemoryStore {
     /// What is kept of the user and still in force. Nobody signs in on a state that cannot be read:

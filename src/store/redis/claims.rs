@@ -12,7 +12,7 @@ use crate::redis_client::{Invocation, Request};
 use crate::session::{
     ClaimsChange, ClaimsPatch, PatchLife, SessionId, StoreError, UserKey, UserState,
 };
-use crate::store::user_state::{ChangedRecords, patched};
+use crate::store::claims_change::{ChangedRecords, patched};
 
 /// How long the script may take to arrive, in the first round. A login that begins within this time
 /// takes the change for newer than what it brings itself.

@@ -8,7 +8,7 @@ use crate::limit::{CellName, Level};
 use crate::redis_client::Invocation;
 use crate::session::store::{Created, CreatedSession, Settlement};
 use crate::session::{NewSession, PatchLife, StoreError, UserState, Written};
-use crate::store::user_state::obeying;
+use crate::store::claims_change::obeying;
 
 /// The script's verdict, how long the session lives, and the names of others.
 type CreateAnswer = (i8, u64, Vec<Vec<u8>>);
