@@ -200,7 +200,8 @@ impl TokenState {
         token
     }
 
-    /// A fetch has failed. A token that is still good stays, and nothing is fetched for a while.
+    /// A fetch has failed. A token that is still good stays, unless the app has withdrawn, and
+    /// nothing is fetched for a while.
     pub(super) fn failed(&mut self, error: &ExchangeError, now: Instant) -> AppTokenError {
         self.failures = self.failures.saturating_add(1);
         let growing = backoff::jittered(PAUSE.0, PAUSE.1, self.failures);
@@ -216,11 +217,14 @@ impl TokenState {
             ExchangeError::NotAuthorized {
                 reason,
                 platform_code,
-            } => AppTokenError::NotAuthorized {
-                reason: reason.clone(),
-                platform_code: platform_code.clone(),
-                retry_after: MISCONFIGURED,
-            },
+            } => {
+                self.held = None;
+                AppTokenError::NotAuthorized {
+                    reason: reason.clone(),
+                    platform_code: platform_code.clone(),
+                    retry_after: MISCONFIGURED,
+                }
+            }
             ExchangeError::Throttled { retry_after, .. } => {
                 unavailable(error.to_string(), growing.max(*retry_after))
             }
@@ -502,6 +506,25 @@ mod tests {
         assert!(state.paused(now + PAUSE.1 / 3).is_some() && state.paused(now + PAUSE.1).is_none());
         state.resume();
         assert!(state.paused(now).is_none());
+    }
+
+    #[test]
+    fn an_app_that_has_withdrawn_has_no_token_any_more() {
+        let now = monotonic_now();
+        let mut state = holding(now);
+        let later = now + HOUR;
+        state.refused(&secret("t1"), later);
+        let withdrawn = ExchangeError::NotAuthorized {
+            reason: "its administrator has withdrawn".to_owned(),
+            platform_code: PlatformCode::Number(61003),
+        };
+        state.failed(&withdrawn, later);
+        assert!(state.last_resort(later).is_none());
+        assert!(matches!(state.wanted(later), Step::Obtain));
+        assert!(matches!(
+            state.paused(later),
+            Some(AppTokenError::NotAuthorized { .. })
+        ));
     }
 
     #[test]
