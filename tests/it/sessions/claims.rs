@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::json;
 
+use crate::helpers::claims::OPERATOR;
 use crate::helpers::ws_client::{connect, open, talk};
 use crate::helpers::{Answer, Gateway, RedisServer, Script, Upstream, WsUpstream, until};
 
@@ -330,7 +331,7 @@ async fn a_reload_gives_and_takes_claims_also_of_sessions_in_the_cache() {
 async fn changed_claims_replace_the_lines_of_a_session_in_the_cache() {
     let redis = RedisServer::start(&[]);
     let upstream = Upstream::ok();
-    let config = upstream.route("/api", "required") + NAMES;
+    let config = OPERATOR.to_owned() + &upstream.route("/api", "required") + NAMES;
     let gateway = Gateway::on(&redis.url(""), &config);
     let claims = json!({ "role": ["staff"], "vip": true });
     let token = bearer(&gateway.token_with_claims("alice", &claims).await);

@@ -12,7 +12,7 @@ const ADMIN_TOKEN: &str = "admin-token-that-nobody-may-see";
 fn gateway(redis: &RedisServer, backend: &Upstream) -> Gateway {
     let lines = format!(
         "admin.token = \"{ADMIN_TOKEN}\"\nsession.visible_claims = [\"role\", \"vip\"]\n{}",
-        asking(&backend.url, "")
+        asking(&backend.url, "login.hook.timeout = \"8s\"\n")
     );
     Gateway::on(&redis.url(""), &lines)
 }
@@ -45,11 +45,12 @@ async fn claims(gateway: &Gateway, login: &Value) -> Value {
 #[tokio::test]
 async fn a_blocked_user_is_not_asked_about_and_gets_no_session_that_was_under_way() {
     let redis = RedisServer::start(&[]);
-    let backend = Upstream::start(no_content().slowly(Duration::from_millis(300)));
+    let backend = Upstream::start(no_content().slowly(Duration::from_secs(2)));
     let gateway = gateway(&redis, &backend);
     let block = async || operator(&gateway, "PUT", "block", json!({})).await;
     let answer = login_with(&gateway, &backend, block).await;
     assert_refused(&answer, 403, "user_blocked");
+    backend.set(no_content());
     assert_eq!(
         redis
             .ask::<Vec<String>>(&["KEYS", "hufu:s:*"])
