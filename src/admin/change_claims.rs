@@ -1,5 +1,7 @@
 //! `PATCH /admin/api/users/claims?app=…&user=…`: changes the claims of all sessions of a user.
 
+use std::time::Duration;
+
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
 
@@ -58,6 +60,14 @@ async fn change_of_operator(
             ErrorCode::RequestInvalid,
             format!("Nothing was changed, the claims do not fit: {error}."),
         )),
+        Ok(ClaimsChange::Busy) => {
+            log::warn!(audit = "claims", outcome = "failed", app = &*user.app, user = name.as_str(), set = set.as_str(), removed = removed.as_str(), from = from; "an operator's change of the claims of a user was given up: others changed the user's sessions all the time");
+            Err(GatewayError::new(
+                ErrorCode::RateLimited,
+                "This user's sessions were changed by others all the time; nothing was changed. Try again, or block the user.",
+            )
+            .retry_after(Duration::from_secs(1)))
+        }
         Ok(ClaimsChange::Unreadable(session, why)) => {
             let session = session.to_string();
             log::warn!(app = &*user.app, user = name.as_str(), session = session.as_str(); "the claims of a user cannot be changed, since the record of a session cannot be read: {why}");

@@ -72,6 +72,7 @@ impl UserService {
             Ok(ClaimsChange::Done { .. }) => "done",
             Ok(ClaimsChange::Unfit(_)) => "refused",
             Ok(ClaimsChange::Unreadable(..)) => "unreadable",
+            Ok(ClaimsChange::Busy) => "busy",
             Err(_) => "store_unavailable",
         };
         self.count(user, "claims", outcome);

@@ -58,6 +58,8 @@ pub enum ClaimsChange {
     },
     /// A session has more or longer claims than there may be, or the change has; nothing was written.
     Unfit(ClaimsError),
+    /// Others changed the user's sessions all the time; nothing was written.
+    Busy,
     /// This session's record cannot be read, and why; nothing was written.
     Unreadable(SessionId, &'static str),
 }

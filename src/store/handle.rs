@@ -86,6 +86,7 @@ pub fn open(
                 wait_replicas: settings.wait_replicas,
                 invalidation,
                 scripts: Arc::new(Scripts::new()),
+                turns: Arc::default(),
                 keys: Keys::new(prefix, naming.clone()),
                 sealer: Sealer::new(keys, naming),
                 meter: Meter::new(metrics),

@@ -83,6 +83,10 @@ impl OpenDataFlow {
             Ok(ClaimsChange::Done { .. }) => ("ok", None),
             Ok(ClaimsChange::Unfit(error)) => ("unfit", Some(error.to_string())),
             Ok(ClaimsChange::Unreadable(_, why)) => ("unreadable", Some(why.to_owned())),
+            Ok(ClaimsChange::Busy) => (
+                "busy",
+                Some("others changed the user all the time".to_owned()),
+            ),
             Err(error) => ("store_unavailable", Some(error.to_string())),
         };
         if outcome == "ok" {

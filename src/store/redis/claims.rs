@@ -7,6 +7,7 @@ use futures_util::future::try_join_all;
 use super::devices::AT_ONCE;
 use super::lookup::ReadAnswer;
 use super::sessions::{ROUNDS, RedisStore};
+use crate::backoff;
 use crate::clock::{UnixMillis, monotonic_now};
 use crate::redis_client::{Invocation, Request};
 use crate::session::{
@@ -17,6 +18,9 @@ use crate::store::claims_change::{ChangedRecords, patched};
 /// How long the script may take to arrive, in the first round. A login that begins within this time
 /// takes the change for newer than what it brings itself.
 const SLACK: Duration = Duration::from_millis(50);
+
+/// How long a round waits after one in which others were first, from the first of them on, at most.
+const BETWEEN_ROUNDS: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(20));
 
 impl RedisStore {
     /// Reads the user's state and sessions, and writes them changed if nothing has happened to any of
@@ -29,7 +33,8 @@ impl RedisStore {
         life: PatchLife,
     ) -> Result<(ClaimsChange, Vec<SessionId>), StoreError> {
         let mut slack = SLACK;
-        for _ in 0..ROUNDS {
+        let first = monotonic_now();
+        for round in 1..=ROUNDS {
             let began = monotonic_now();
             let (read, ids) = tokio::try_join!(self.read_state(user), self.index_of(user))?;
             let before = self.opened_state(user, &read.stored)?.at(read.now);
@@ -58,10 +63,14 @@ impl RedisStore {
             if done {
                 return Ok((records.done(&state), ids));
             }
+            // Who gives up between two rounds can say that nothing was changed.
+            let time_of_one = began.elapsed();
+            if first.elapsed() + time_of_one > self.connector.operation_timeout() {
+                break;
+            }
+            tokio::time::sleep(backoff::jittered(BETWEEN_ROUNDS.0, BETWEEN_ROUNDS.1, round)).await;
         }
-        Err(StoreError::new(
-            "too many changes of one user at the same time",
-        ))
+        Ok((ClaimsChange::Busy, Vec::new()))
     }
 
     fn update_script(

@@ -6,7 +6,8 @@
 //!   codes; `platform_tokens`: tokens of the platforms; `component`: tickets and refresh tokens;
 //!   `pushes`: pushed messages; `limits`: cells of limits; `rotation`: how a session changes its
 //!   token, and how it ends; `devices`: all sessions of a user; `session_keys`: their session_keys;
-//!   `users`: what operators decide about users; `claims`: how a user's claims are changed
+//!   `users`: what operators decide about users; `claims`: how a user's claims are changed;
+//!   `turns`: one change of a user after the other
 //! - `lookup`: asks the near cache, then Redis; `naming_check`: whether the naming key was changed
 //! - `replica_wait`: removals that wait for replicas; `revocation`: how other gateways learn of them
 //! - `invalidation`: how near caches learn of changes
@@ -30,6 +31,7 @@ mod rotation;
 mod scripts;
 mod session_keys;
 mod sessions;
+mod turns;
 mod users;
 
 pub use diagnosis::diagnose;

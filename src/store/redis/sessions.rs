@@ -11,6 +11,7 @@ use super::invalidation::{Invalidation, Tracker};
 use super::naming_check::NamingCheck;
 use super::replica_wait::Revocations;
 use super::scripts::Scripts;
+use super::turns::Turns;
 use crate::clock::{UnixMillis, millis};
 use crate::redis_client::{Connections, Deployment, Invocation, Pools, Request, Topology};
 use crate::session::store::Created;
@@ -44,6 +45,7 @@ pub struct RedisStore {
     pub(super) connector: Topology,
     pub(super) revocations: Revocations,
     pub(super) scripts: Arc<Scripts>,
+    pub(super) turns: Arc<Turns>,
     pub(super) keys: Keys,
     pub(super) sealer: Sealer,
     pub(super) meter: Meter,
@@ -60,6 +62,7 @@ pub(in crate::store) struct RedisSetup {
     pub(in crate::store) wait_replicas: u32,
     pub(in crate::store) invalidation: Option<Arc<Invalidation>>,
     pub(in crate::store) scripts: Arc<Scripts>,
+    pub(in crate::store) turns: Arc<Turns>,
     pub(in crate::store) keys: Keys,
     pub(in crate::store) sealer: Sealer,
     pub(in crate::store) meter: Meter,
@@ -96,6 +99,7 @@ impl RedisStore {
             wait_replicas,
             invalidation,
             scripts,
+            turns,
             keys,
             sealer,
             meter,
@@ -105,6 +109,7 @@ impl RedisStore {
             connector: Topology::new(&deployment, metrics, connections),
             revocations: Revocations::new(&deployment, wait_replicas, metrics, of_revocations),
             scripts,
+            turns,
             keys,
             sealer,
             meter,

@@ -151,6 +151,11 @@ impl Users for RedisStore {
         patch: &ClaimsPatch,
         life: PatchLife,
     ) -> Result<ClaimsChange, StoreError> {
+        let turn = self.turns.of(user);
+        let turn = tokio::time::timeout(self.connector.operation_timeout(), turn).await;
+        let Ok(_turn) = turn else {
+            return Ok(ClaimsChange::Busy);
+        };
         let change = self.in_time(self.change_claims_of(user, patch, life));
         let (changed, names) = self.meter.watch("change_claims", change).await?;
         // It reaches the near caches as the end of the sessions would: they read them again.
