@@ -14,6 +14,9 @@ HEARTBEATS = (0, 0.05)
 TRUSTED = 'server.trusted_proxies = ["127.0.0.0/8"]\nverify.proxy = "nginx"\n'
 # Any 32 bytes are a key.
 SIGNED = 'assertion.keys = ["AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"]\nassertion.issuer = "https://api.example.com"\n'
+CLAIMS = ("user_id=42", 'role=["staff"]', "vip=true")
+CLAIM_HEADERS = ('admin.token = "an-admin-token-for-the-bench-only"\n'
+                 '[identity.claims]\nuser_id = "X-User-Id"\nrole = "X-User-Role"\nvip = "X-User-Vip"\n')
 
 
 @dataclass(frozen=True)
@@ -74,8 +77,10 @@ def hufu_hot(stage, name="hufu-hot", binary=None, extra=""):
 
 
 def hufu_signed(stage):
-    """Half a minute of requests has one signature."""
-    return hufu_hot(stage, "hufu-signed", extra=SIGNED)
+    """Half a minute of requests has one signature, and backends get three claims as headers too."""
+    point = hufu_hot(stage, "hufu-signed", extra=SIGNED + CLAIM_HEADERS)
+    servers.set_claims(stage, "hufu-signed", stage.openid, CLAIMS)
+    return point
 
 
 def hufu_plain(stage):

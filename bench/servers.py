@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import subprocess
 from pathlib import Path
 
 from .rig import OTHER_CORE, TEST_CORE
@@ -175,6 +176,13 @@ def hufu_config(listen, admin, stage, *, store, extra, routes):
             f'[apps.bench]\nappid = "{APPID}"\nsecret = "bench"\nbase_url = "http://127.0.0.1:{stage.platform}"\n'
             f'max_concurrent = 4096\n[upstreams.up]\nendpoints = ["http://127.0.0.1:{stage.backend}"]\n'
             f'{known["upstream"]}{table}')
+
+
+def set_claims(stage, name, openid, claims):
+    """Gives a user these claims, by the admin API of this gateway."""
+    given = [part for claim in claims for part in ("--set", claim)]
+    command = [hufu_binary(), "users", "claims", "--config", stage.rig.folder / f"{name}.toml", "--user", openid, *given]
+    subprocess.run(command, check=True, env={**os.environ, **stage.keys}, stdout=subprocess.DEVNULL)
 
 
 def hufu(rig, name, stage, *, store=None, extra="", routes=("/api",), core=TEST_CORE, binary=None):

@@ -42,8 +42,11 @@ impl UnixMillis {
 
     /// The time of a text without its offset, as if it was in UTC.
     fn in_utc(text: &str) -> Option<Self> {
+        // The parser takes a second Z for nothing.
+        let ends_well = text.ends_with(|last: char| last.is_ascii_digit());
         let time = humantime::parse_rfc3339(&format!("{text}Z")).ok()?;
-        time.duration_since(UNIX_EPOCH).ok().map(millis).map(Self)
+        let since = time.duration_since(UNIX_EPOCH).ok();
+        since.filter(|_| ends_well).map(millis).map(Self)
     }
 
     /// In RFC 3339, to the second; what is later than all that it can write, as the last of this.

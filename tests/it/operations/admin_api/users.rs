@@ -332,7 +332,7 @@ async fn a_change_whose_operator_hung_up_is_logged_and_counted() {
             .unwrap()
             .len()
     };
-    link.set(Fault::Delay(Duration::from_millis(200)));
+    link.set(Fault::Delay(Duration::from_millis(60)));
     let address = gateway.admin_at("");
     let address = address.trim_start_matches("http://").trim_end_matches('/');
     let mut operator = TcpStream::connect(address).await.unwrap();
