@@ -540,7 +540,8 @@ fn sessions_in_memory_do_as_the_model_does() {
         Ok(())
     });
     outcome.unwrap();
-    assert!(moved.get() > 400, "the runs must rotate: {}", moved.get());
+    // About one a run. The steps are random: a bound near the mean fails a run in twenty.
+    assert!(moved.get() > 100, "the runs must rotate: {}", moved.get());
 }
 
 #[test]
