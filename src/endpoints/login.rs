@@ -39,7 +39,7 @@ pub async fn login(
         authorizer: body.authorizer_appid.as_deref(),
     };
     let answer = flow
-        .login(named, &body.code, client(&req))
+        .login(named, &body.code, &client(&req))
         .await
         .inspect_err(|_| {
             req.extensions_mut().insert(SeenSession {

@@ -1,8 +1,9 @@
-//! The steps of a login: check the code, reserve it, exchange it, make a session, answer; and the
-//! same answer again for whoever comes with the same code a moment later.
+//! A login: check the code and reserve it; then one request leads to a session, and whoever comes
+//! with the same code gets the same answer.
 
 mod exchange;
 mod hook;
+mod lead;
 mod reservation;
 
 use std::net::IpAddr;
@@ -10,26 +11,18 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::task::spawn_local;
-
-use self::hook::Asked;
 use crate::backoff;
-use crate::clock::UnixMillis;
 use crate::identity::answer::LoginAnswer;
 use crate::identity::app::{App, Apps, is_appid};
 use crate::identity::app_token_source::AppTokenSource;
 use crate::identity::code::{CodeKind, CodeOf, FOLLOW, Outcome, Reserved, check_code};
 use crate::identity::error::LoginError;
-use crate::identity::exchange_error::ExchangeError;
 use crate::identity::login_codes::LoginCodes;
 use crate::identity::login_hook::LoginHook;
-use crate::identity::platform_trouble::PlatformTrouble;
 use crate::limit::LoginLimits;
 use crate::metrics::{AppOutcome, Metrics};
-use crate::secret::Secret;
-use crate::session::service::{IssuedSession, SignIn, SignedIn};
-use crate::session::store::{Lookup, Settlement};
-use crate::session::{LoadedSession, SessionId, SessionService, StoreError, UserKey};
+use crate::session::store::Lookup;
+use crate::session::{LoadedSession, SessionId, SessionService, StoreError};
 
 /// What is known of the client that logs in.
 #[derive(Debug, Clone, Default)]
@@ -96,7 +89,7 @@ impl LoginFlow {
         &self,
         named: NamedApp<'_>,
         code: &str,
-        client: Client,
+        client: &Client,
     ) -> Result<LoginAnswer, LoginError> {
         let configured = self
             .app(named.name)
@@ -138,153 +131,23 @@ impl LoginFlow {
         &self,
         app: &App,
         code: &str,
-        client: Client,
+        client: &Client,
     ) -> Result<(LoginAnswer, &'static str), LoginError> {
         check_code(code)?;
         let mut parts = [&*app.name, code].map(str::as_bytes).to_vec();
         parts.extend(app.authorizer().map(|appid| appid.as_bytes()));
         let login = CodeOf::new(self.sessions.naming(), CodeKind::Login, &parts);
-        match self.reserve(app, &login, &client).await? {
-            Reserved::Leader { now, ticket } => {
-                let seen = client.clone();
-                let result = self
-                    .lead_to_the_end(app, code, login, now, ticket, client)
-                    .await;
-                result
-                    .map(|answer| (answer, "ok"))
-                    .map_err(|error| with_app_mismatch(error, app, &seen))
-            }
-            Reserved::Settled(outcome) => {
-                let result = self.replayed(app, outcome).await;
-                result
-                    .map(|answer| (answer, "replayed"))
-                    .map_err(|error| with_app_mismatch(error, app, &client))
-            }
-        }
-    }
-
-    /// Exchanges the code whether or not its client stays for the answer: a code is good once, and
-    /// a phone that lost its connection comes again with the same one.
-    async fn lead_to_the_end(
-        &self,
-        app: &App,
-        code: &str,
-        login: CodeOf,
-        now: UnixMillis,
-        ticket: [u8; 16],
-        client: Client,
-    ) -> Result<LoginAnswer, LoginError> {
-        let flow = self.clone();
-        let app = app.clone();
-        let code = Secret::new(code.to_owned());
-        let name = app.name.clone();
-        let request_id = client.request_id.clone();
-        let exchange = spawn_local(async move {
-            flow.lead(&app, code.expose(), &login, now, ticket, &client)
+        let result = match self.reserve(app, &login, client).await? {
+            Reserved::Leader { now, ticket } => self
+                .lead_to_the_end(app, code, login, now, ticket, client)
                 .await
-        });
-        exchange.await.unwrap_or_else(|lost| {
-            log::error!(app = &*name, request_id = request_id.as_str(); "login: the code exchange was interrupted: {lost}");
-            Err(PlatformTrouble::Unavailable { retry_after: Duration::from_secs(1) }.into())
-        })
-    }
-
-    async fn lead(
-        &self,
-        app: &App,
-        code: &str,
-        login: &CodeOf,
-        now: UnixMillis,
-        ticket: [u8; 16],
-        client: &Client,
-    ) -> Result<LoginAnswer, LoginError> {
-        let identity = match self.exchange(app, code).await {
-            Ok(identity) => identity,
-            Err(error) => {
-                return self
-                    .refused(app, login, ticket, error, &client.request_id)
-                    .await;
-            }
+                .map(|answer| (answer, "ok")),
+            Reserved::Settled(outcome) => self
+                .replayed(app, outcome)
+                .await
+                .map(|answer| (answer, "replayed")),
         };
-        let user = UserKey {
-            provider: app.provider.kind(),
-            app: app.name.clone(),
-            authorizer: app.authorizer().cloned(),
-            subject: identity.subject,
-        };
-        let mut sign_in = SignIn {
-            token: self.sessions.draw_token(&user),
-            user,
-            unionid: identity.unionid,
-            session_key: identity.session_key,
-            claims: identity.claims,
-            client_address: client.address,
-            device: client.device.clone(),
-            reserved_at: now,
-            quota: self.limits.per_user(),
-            patches: app.patch_life(),
-        };
-        let request_id = &*client.request_id;
-        if let Some(hook) = self.hook_of(app) {
-            match self.ask_hook(hook, &mut sign_in, request_id).await? {
-                Asked::GoesOn => {}
-                Asked::Limited(refusal) => {
-                    self.settle(app, login, &ticket, None, request_id).await;
-                    return Err(refusal.into());
-                }
-                Asked::Ended(outcome) => {
-                    let sealed = login.seal(&outcome);
-                    self.settle(app, login, &ticket, Some(&sealed), request_id)
-                        .await;
-                    return outcome.answer();
-                }
-            }
-        }
-        let settle = |issued: &IssuedSession| {
-            let answer = login.seal(&Outcome::Issued(answer_of(issued, app)));
-            Some(Settlement {
-                login: login.key,
-                ticket,
-                answer,
-                keep: self.replay_window,
-            })
-        };
-        match self.sessions.issue(sign_in, settle).await? {
-            SignedIn::Issued(issued) => Ok(answer_of(&issued, app)),
-            SignedIn::Limited(refusal) => {
-                self.limits.count_refusal(&refusal);
-                self.settle(app, login, &ticket, None, request_id).await;
-                Err(refusal.into())
-            }
-            SignedIn::Blocked(_) => {
-                let answer = login.seal(&Outcome::BlockedHere);
-                self.settle(app, login, &ticket, Some(&answer), request_id)
-                    .await;
-                Outcome::BlockedHere.answer()
-            }
-        }
-    }
-
-    /// Settles a code that brought no identity: a verdict of the platform is kept for the others
-    /// who wait for it, anything else frees the code for another try.
-    async fn refused(
-        &self,
-        app: &App,
-        login: &CodeOf,
-        ticket: [u8; 16],
-        error: ExchangeError,
-        request_id: &str,
-    ) -> Result<LoginAnswer, LoginError> {
-        let verdict = match error {
-            ExchangeError::BadCode { platform_code } => Ok(Outcome::BadCode(platform_code)),
-            ExchangeError::CodeUsed { platform_code } => Ok(Outcome::Used(platform_code)),
-            ExchangeError::UserBlocked { platform_code } => Ok(Outcome::Blocked(platform_code)),
-            error => Err(error.trouble("login", &app.name, request_id).into()),
-        };
-        let sealed = verdict.as_ref().ok().map(|outcome| login.seal(outcome));
-        self.settle(app, login, &ticket, sealed.as_deref(), request_id)
-            .await;
-        verdict.and_then(Outcome::answer)
+        result.map_err(|error| with_app_mismatch(error, app, client))
     }
 
     /// The answer that was given a moment ago, if its session still lives.
@@ -319,16 +182,6 @@ impl LoginFlow {
             }
         }
         Ok(None)
-    }
-}
-
-fn answer_of(issued: &IssuedSession, app: &App) -> LoginAnswer {
-    LoginAnswer {
-        app: app.name.to_string(),
-        token: issued.token.expose(),
-        session_id: issued.id.to_string(),
-        expires_in: issued.expires_in,
-        absolute_expires_in: issued.absolute_expires_in,
     }
 }
 

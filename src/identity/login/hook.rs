@@ -1,99 +1,98 @@
 //! The login hook within a login: what is refused before it is asked, and what its answer leads to.
 
 use super::LoginFlow;
+use super::lead::NoSession;
+use super::reservation::HeldCode;
 use crate::clock::monotonic_now;
-use crate::identity::app::App;
 use crate::identity::code::Outcome;
-use crate::identity::login_hook::{HookAnswer, HookError, HookQuestion, LoginHook, OnFailure};
-use crate::limit::{LimitRefusal, Policy};
+use crate::identity::login_hook::{HookAnswer, HookError, HookQuestion, OnFailure};
+use crate::limit::Policy;
 use crate::metrics::{AppLabel, AppOutcome};
+use crate::session::Claims;
 use crate::session::service::SignIn;
-use crate::session::{Claims, StoreError};
-
-/// What came of asking.
-pub(super) enum Asked {
-    /// The login goes on.
-    GoesOn,
-    /// The user's quota is used up, and the hook was not asked.
-    Limited(LimitRefusal),
-    /// The login is over, for all who come with this code.
-    Ended(Outcome),
-}
 
 impl LoginFlow {
-    /// The hook, where it is asked about this app's logins.
-    pub(super) fn hook_of(&self, app: &App) -> Option<&dyn LoginHook> {
-        app.hook_time.and(self.hook.as_deref())
-    }
-
-    /// Asks the hook about a login, and puts its claims into the session that is to be made. The
-    /// user's quota is taken here instead of with the session: a login that it refuses must not
-    /// reach the backend. Nor does that of a blocked user; one who is blocked meanwhile gets no
-    /// session either.
+    /// Asks the login hook, where there is one for this app, and puts its claims into the session
+    /// that is to be made.
     pub(super) async fn ask_hook(
         &self,
-        hook: &dyn LoginHook,
+        held: &HeldCode<'_>,
         sign_in: &mut SignIn,
-        request_id: &str,
-    ) -> Result<Asked, StoreError> {
-        let state = self.sessions.store().user_state(&sign_in.user).await?;
-        if state.blocked.is_some() {
-            return Ok(Asked::Ended(Outcome::BlockedHere));
-        }
-        if let Some(quota) = sign_in.quota.take() {
-            let limit = self
-                .sessions
-                .limit_of(Policy::PerUser, &sign_in.user, quota);
-            if let Err(refusal) = self.limits.admit_user(limit).await {
-                return Ok(Asked::Limited(refusal));
-            }
-        }
-        let app = sign_in.user.app.to_string();
+    ) -> Result<(), NoSession> {
+        let Some(hook) = held.app.hook_time.and(self.hook.as_deref()) else {
+            return Ok(());
+        };
+        self.refuse_unasked(sign_in).await?;
+        let app = &*held.app.name;
+        let request_id = held.request_id;
         let started = monotonic_now();
         let answer = hook.ask(&HookQuestion::about(sign_in), request_id).await;
+        let took = monotonic_now().saturating_duration_since(started);
         self.metrics
             .login_hook_seconds
-            .get_or_create(&AppLabel { app: app.clone() })
-            .observe(
-                monotonic_now()
-                    .saturating_duration_since(started)
-                    .as_secs_f64(),
-            );
-        let (outcome, asked) = match answer.and_then(|answer| decided(answer, sign_in)) {
+            .get_or_create(&AppLabel {
+                app: app.to_owned(),
+            })
+            .observe(took.as_secs_f64());
+        let (outcome, result) = match answer.and_then(|answer| decided(answer, sign_in)) {
             Ok(decided) => decided,
             Err(HookError(why)) => {
-                let app = &*app;
-                let asked = match hook.settings().on_failure {
+                let result = match hook.settings().on_failure {
                     OnFailure::Refuse => {
                         log::error!(app, request_id; "login hook: the login is refused: {why}");
-                        Asked::Ended(Outcome::HookFailed)
+                        Err(NoSession::Verdict(Outcome::HookFailed))
                     }
                     OnFailure::Allow => {
                         log::error!(app, request_id; "login hook: the login goes on without its claims: {why}");
-                        Asked::GoesOn
+                        Ok(())
                     }
                 };
-                ("failed", asked)
+                ("failed", result)
             }
         };
         self.metrics
             .login_hooks
-            .get_or_create(&AppOutcome { app, outcome })
+            .get_or_create(&AppOutcome {
+                app: app.to_owned(),
+                outcome,
+            })
             .inc();
-        Ok(asked)
+        result
+    }
+
+    /// Refuses what must not reach the backend: logins of a blocked user, and those beyond the
+    /// user's quota, which is taken here instead of with the session. A user who is blocked
+    /// meanwhile gets no session either.
+    async fn refuse_unasked(&self, sign_in: &mut SignIn) -> Result<(), NoSession> {
+        let state = self.sessions.store().user_state(&sign_in.user).await?;
+        if state.blocked.is_some() {
+            return Err(NoSession::Verdict(Outcome::BlockedHere));
+        }
+        let Some(quota) = sign_in.quota.take() else {
+            return Ok(());
+        };
+        let limit = self
+            .sessions
+            .limit_of(Policy::PerUser, &sign_in.user, quota);
+        let admitted = self.limits.admit_user(limit).await;
+        admitted.map_err(|refusal| NoSession::Freed(refusal.into()))
     }
 }
 
 /// What an answer leads to, with its word for the metric.
-fn decided(answer: HookAnswer, sign_in: &mut SignIn) -> Result<(&'static str, Asked), HookError> {
+fn decided(
+    answer: HookAnswer,
+    sign_in: &mut SignIn,
+) -> Result<(&'static str, Result<(), NoSession>), HookError> {
     match answer {
         HookAnswer::Claims(claims) => {
             sign_in.claims = joined(&sign_in.claims, &claims)?;
-            Ok(("claims", Asked::GoesOn))
+            Ok(("claims", Ok(())))
         }
-        HookAnswer::Nothing => Ok(("none", Asked::GoesOn)),
+        HookAnswer::Nothing => Ok(("none", Ok(()))),
         HookAnswer::Refused { detail } => {
-            Ok(("refused", Asked::Ended(Outcome::Refused { detail })))
+            let refused = NoSession::Verdict(Outcome::Refused { detail });
+            Ok(("refused", Err(refused)))
         }
     }
 }

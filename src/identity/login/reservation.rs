@@ -9,6 +9,30 @@ use crate::identity::error::LoginError;
 use crate::identity::login_codes::Reservation;
 use crate::identity::platform_trouble::PlatformTrouble;
 
+/// A code that this request has reserved.
+pub(super) struct HeldCode<'a> {
+    pub(super) app: &'a App,
+    pub(super) login: &'a CodeOf,
+    pub(super) ticket: [u8; 16],
+    pub(super) request_id: &'a str,
+}
+
+impl<'a> HeldCode<'a> {
+    pub(super) fn new(
+        app: &'a App,
+        login: &'a CodeOf,
+        ticket: [u8; 16],
+        client: &'a Client,
+    ) -> Self {
+        Self {
+            app,
+            login,
+            ticket,
+            request_id: &client.request_id,
+        }
+    }
+}
+
 impl LoginFlow {
     /// Reserves the code and asks the quota of the address at the same time. The app's is asked
     /// last and by the leader alone: it counts exchanges, and neither a repeated code nor an
@@ -31,8 +55,8 @@ impl LoginFlow {
         );
         if let Err(refusal) = admitted {
             if let Ok(Reservation::Leader { ticket, .. }) = reserved {
-                self.settle(app, login, &ticket, None, &client.request_id)
-                    .await;
+                let held = HeldCode::new(app, login, ticket, client);
+                self.settle(&held, None).await;
             }
             return Err(refusal.into());
         }
@@ -46,26 +70,21 @@ impl LoginFlow {
         if let Reserved::Leader { ticket, .. } = &found
             && let Err(refusal) = self.limits.admit_exchange(&gate).await
         {
-            self.settle(app, login, ticket, None, &client.request_id)
-                .await;
+            let held = HeldCode::new(app, login, *ticket, client);
+            self.settle(&held, None).await;
             return Err(refusal.into());
         }
         Ok(found)
     }
 
     /// Ends a reservation, with an outcome for those who wait or without.
-    pub(super) async fn settle(
-        &self,
-        app: &App,
-        login: &CodeOf,
-        ticket: &[u8; 16],
-        answer: Option<&[u8]>,
-        request_id: &str,
-    ) {
-        let answer = answer.map(|sealed| (sealed, self.replay_window));
-        if let Err(error) = self.codes.settle(&login.key, ticket, answer).await {
+    pub(super) async fn settle(&self, held: &HeldCode<'_>, outcome: Option<&Outcome>) {
+        let sealed = outcome.map(|outcome| held.login.seal(outcome));
+        let answer = sealed.as_deref().map(|sealed| (sealed, self.replay_window));
+        let settled = self.codes.settle(&held.login.key, &held.ticket, answer);
+        if let Err(error) = settled.await {
             // The verdict stands; the reservation lapses by itself.
-            log::warn!(app = &*app.name, request_id; "login: cannot store the outcome for waiting requests: {error}");
+            log::warn!(app = &*held.app.name, request_id = held.request_id; "login: cannot store the outcome for waiting requests: {error}");
         }
     }
 }
