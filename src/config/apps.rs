@@ -65,37 +65,22 @@ fn read_app(
     refuse_foreign_keys(section, platform);
     // An unknown provider has the default one's place here.
     let is_known = !section.has_problems_at("provider");
-    let (console, variable) = if is_known {
-        (platform.console, platform.secret_variable)
-    } else {
-        ("the console of its platform", "APP_SECRET")
-    };
-    let appid_hint = format!("copy the AppID from {console}");
-    let secret_hint = format!("copy the AppSecret from {console}");
-    let appid = section.required("appid", &appid_hint, |text| appid(text, platform));
-    if !section.has("secret") && !section.has("secret_file") {
-        section.problem(
-            "secret",
-            "missing",
-            &format!("write secret = \"${{{variable}}}\"; {secret_hint}"),
-        );
-    }
-    let secret = section.secret("secret", "secret_file", &secret_hint);
+    let hints = CredentialHints::of(is_known.then_some(platform));
+    let appid = section.required("appid", &hints.appid, |text| appid(text, platform));
+    let secret = read_secret(section, &hints);
     let base_urls = section.list_or("base_url", platform.base_urls, |text| {
         base_url(text, platform)
     });
     if is_known {
-        let doubt = |secret: &Secret<String>| (platform.secret_doubt)(secret.expose());
-        let appid_doubt = appid.as_deref().and_then(platform.appid_doubt);
+        if let Some(odd) = appid.as_deref().and_then(platform.appid_doubt) {
+            section.warn("appid", &odd, &hints.appid);
+        }
         // A stand-in takes any secret.
         let at_platform = base_urls.iter().any(|url| platform.lives_at(url));
-        let secret_doubt = secret.as_ref().filter(|_| at_platform).and_then(doubt);
-        let secret_key = section.written_of("secret", "secret_file");
-        for (key, doubt, hint) in [
-            ("appid", appid_doubt, appid_hint),
-            (secret_key, secret_doubt, secret_hint),
-        ] {
-            doubt.iter().for_each(|odd| section.warn(key, odd, &hint));
+        let doubt = |secret: &Secret<String>| (platform.secret_doubt)(secret.expose());
+        if let Some(odd) = secret.as_ref().filter(|_| at_platform).and_then(doubt) {
+            let key = section.written_of("secret", "secret_file");
+            section.warn(key, &odd, &hints.secret);
         }
     }
     check_base_urls(section, platform, &base_urls);
@@ -107,21 +92,12 @@ fn read_app(
         "write at least 1",
     );
     let token_grant = read_token_grant(section, platform);
-    if platform.push_source.is_some() {
-        let owner = push::Owner {
-            name,
-            appid: appid.as_ref(),
-            platform,
-        };
-        if platform.component.is_some() && !section.has("push") {
-            section.warn(
-                "push",
-                "missing: without the ticket that the platform pushes nobody can sign in",
-                "write token and aes_key of the platform's events into [apps.NAME.push]",
-            );
-        }
-        pushes.extend(section.section("push", |section| push::read(section, &owner, around)));
-    }
+    let owner = push::Owner {
+        name,
+        appid: appid.as_ref(),
+        platform,
+    };
+    pushes.extend(read_push(section, &owner, around));
     Some(AppSettings {
         name: name.into(),
         provider,
@@ -132,6 +108,56 @@ fn read_app(
         max_concurrent,
         token_grant,
     })
+}
+
+/// Where the operator finds an app's credentials.
+struct CredentialHints {
+    appid: String,
+    secret: String,
+    /// The variable that the secret is usually in.
+    variable: &'static str,
+}
+
+impl CredentialHints {
+    fn of(platform: Option<&Platform>) -> Self {
+        let (console, variable) = match platform {
+            Some(platform) => (platform.console, platform.secret_variable),
+            None => ("the console of its platform", "APP_SECRET"),
+        };
+        Self {
+            appid: format!("copy the AppID from {console}"),
+            secret: format!("copy the AppSecret from {console}"),
+            variable,
+        }
+    }
+}
+
+fn read_secret(section: &mut Section<'_>, hints: &CredentialHints) -> Option<Secret<String>> {
+    if !section.has("secret") && !section.has("secret_file") {
+        let hint = format!(
+            "write secret = \"${{{}}}\"; {}",
+            hints.variable, hints.secret
+        );
+        section.problem("secret", "missing", &hint);
+    }
+    section.secret("secret", "secret_file", &hints.secret)
+}
+
+/// What the app takes that its platform pushes, where that pushes anything.
+fn read_push(
+    section: &mut Section<'_>,
+    owner: &push::Owner<'_>,
+    around: &push::Surroundings,
+) -> Option<Arc<PushSettings>> {
+    owner.platform.push_source?;
+    if owner.platform.component.is_some() && !section.has("push") {
+        section.warn(
+            "push",
+            "missing: without the ticket that the platform pushes nobody can sign in",
+            "write token and aes_key of the platform's events into [apps.NAME.push]",
+        );
+    }
+    section.section("push", |section| push::read(section, owner, around))
 }
 
 fn check_base_urls(section: &Section<'_>, platform: &Platform, base_urls: &[String]) {

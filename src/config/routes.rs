@@ -25,13 +25,13 @@ const STRIP_HINT: &str = "write true, without quotes, to leave out the route's o
 /// What the routes stand among.
 pub(super) struct Surroundings<'a> {
     /// Where the gateway's own endpoints live.
-    prefix: &'a str,
+    pub(super) prefix: &'a str,
     /// The names of the apps, as the file has them.
-    apps: Vec<String>,
-    upstreams: &'a [Named],
-    reserved: ReservedNames,
-    failure: &'a Arc<FailureShape>,
-    called: &'a CalledUpstreams<'a>,
+    pub(super) apps: Vec<String>,
+    pub(super) upstreams: &'a [Named],
+    pub(super) reserved: ReservedNames,
+    pub(super) failure: &'a Arc<FailureShape>,
+    pub(super) called: CalledUpstreams<'a>,
 }
 
 /// The upstreams that the gateway calls by itself: no route needs to lead to them.
@@ -54,26 +54,6 @@ impl<'a> CalledUpstreams<'a> {
 
     fn has(&self, name: &str) -> bool {
         self.for_pushes.contains(&name) || self.for_logins == Some(name)
-    }
-}
-
-impl<'a> Surroundings<'a> {
-    pub(super) fn new(
-        prefix: &'a str,
-        apps: Vec<String>,
-        upstreams: &'a [Named],
-        reserved: ReservedNames,
-        failure: &'a Arc<FailureShape>,
-        called: &'a CalledUpstreams<'a>,
-    ) -> Self {
-        Self {
-            prefix,
-            apps,
-            upstreams,
-            reserved,
-            failure,
-            called,
-        }
     }
 }
 

@@ -28,6 +28,7 @@ use crate::provider::settings::AppSettings;
 use crate::proxy::websocket::limits::WebsocketLimits;
 use crate::push::PushSettings;
 use crate::route::RouteTable;
+use crate::session::TokenCarrier;
 use crate::store::StoreSettings;
 use crate::telemetry::TraceSettings;
 use crate::upstream::Upstream;
@@ -171,68 +172,41 @@ pub(super) fn read(root: &mut Section<'_>) -> Settings {
     let (store, store_tls, durable) = root.section("store", store::read);
     let secrets = root.section("secrets", |section| secrets::read(section, durable));
     let session = root.section("session", session::read);
-    let around_hook = login_hook::Surroundings {
-        apps: root.names_below("apps"),
-        upstreams: root.names_below("upstreams"),
-    };
-    let login = root.section("login", |section| login::read(section, &around_hook));
+    let login = read_login(root);
     let open_data = root.section("open_data", open_data::read);
     let platforms = root.section("platforms", platforms::read);
     let (apps, pushes) = apps::read(root, durable);
-    let admin_at = Listen::Tcp(admin.listen);
-    let platform_api = root.section("platform_api", |section| {
-        let taken = [
-            ("server.listen", &server.listen),
-            ("admin.listen", &admin_at),
-        ];
-        platform_api::read(section, &apps, taken)
-    });
-    let upstreams = upstreams::read(root, &OwnListeners::new(&server.listen, admin.listen));
+    let platform_api = read_platform_api(root, &apps, &server, &admin);
+    let named_upstreams = upstreams::read(root, &OwnListeners::new(&server.listen, admin.listen));
     if let Some(hook) = &login.hook {
-        login_hook::warn(root, hook, &apps, &upstreams, &server);
+        login_hook::warn(root, hook, &apps, &named_upstreams, &server);
     }
-    // Before the routes, which must leave its headers alone.
-    let identity = root.section("identity", |section| {
-        let names = identity::read(section, &session.carriers);
-        let claims = claim_headers::read(section, &names, &session.carriers);
-        HeaderNames { claims, ..names }
-    });
-    let assertion = root.section("assertion", |section| {
-        let around = assertion::Surroundings {
-            sealing_keys: &secrets.keys,
-            identity: &identity,
-            carriers: &session.carriers,
-        };
-        assertion::read(section, &around)
-    });
-    let reserved = reserved_names(&identity, assertion.as_ref());
-    let called = routes::CalledUpstreams::new(&pushes, login.hook.as_ref());
-    let app_names = root.names_below("apps");
-    let (routes, route_failures) = routes::read(
-        root,
-        &routes::Surroundings::new(
-            &server.prefix,
-            app_names,
-            &upstreams,
-            reserved,
-            &failure,
-            &called,
-        ),
-    );
+    // Before the routes, which must leave their headers alone.
+    let identity = read_identity(root, &session.carriers);
+    let assertion = read_assertion(root, &secrets, &identity, &session.carriers);
+    let around_routes = routes::Surroundings {
+        prefix: &server.prefix,
+        apps: root.names_below("apps"),
+        upstreams: &named_upstreams,
+        reserved: reserved_names(&identity, assertion.as_ref()),
+        failure: &failure,
+        called: routes::CalledUpstreams::new(&pushes, login.hook.as_ref()),
+    };
+    let (routes, route_failures) = routes::read(root, &around_routes);
     if !root.any_problems() {
         server::diagnose_certificates(root, &server, &routes);
     }
-    let upstreams = upstreams
-        .into_iter()
-        .filter_map(|(_, upstream)| upstream)
-        .collect();
     let verify = root.section("verify", |section| verify::read(section, &session.carriers));
     verify::warn(root, &verify, &server, &routes);
-    let cors = root.section("cors", cors::read);
-    let websockets = root.section("websockets", websockets::read);
-    let traces = root.section("traces", traces::read);
-    let log = root.section("log", super::log::read);
     Settings {
+        cors: root.section("cors", cors::read),
+        websockets: root.section("websockets", websockets::read),
+        traces: root.section("traces", traces::read),
+        log: root.section("log", super::log::read),
+        upstreams: named_upstreams
+            .into_iter()
+            .filter_map(|(_, upstream)| upstream)
+            .collect(),
         server,
         admin,
         store,
@@ -245,18 +219,56 @@ pub(super) fn read(root: &mut Section<'_>) -> Settings {
         apps,
         pushes,
         platform_api,
-        upstreams,
         routes,
         failure,
         route_failures,
         identity,
         assertion,
         verify,
-        cors,
-        websockets,
-        traces,
-        log,
         effective: Effective::default(),
         source: [0; 32],
     }
+}
+
+fn read_login(root: &mut Section<'_>) -> LoginSettings {
+    let around_hook = login_hook::Surroundings {
+        apps: root.names_below("apps"),
+        upstreams: root.names_below("upstreams"),
+    };
+    root.section("login", |section| login::read(section, &around_hook))
+}
+
+fn read_platform_api(
+    root: &mut Section<'_>,
+    apps: &[AppSettings],
+    server: &ServerSettings,
+    admin: &AdminSettings,
+) -> PlatformApiSettings {
+    let admin = Listen::Tcp(admin.listen);
+    let taken = [("server.listen", &server.listen), ("admin.listen", &admin)];
+    root.section("platform_api", |section| {
+        platform_api::read(section, apps, taken)
+    })
+}
+
+fn read_identity(root: &mut Section<'_>, carriers: &[TokenCarrier]) -> HeaderNames {
+    root.section("identity", |section| {
+        let names = identity::read(section, carriers);
+        let claims = claim_headers::read(section, &names, carriers);
+        HeaderNames { claims, ..names }
+    })
+}
+
+fn read_assertion(
+    root: &mut Section<'_>,
+    secrets: &SecretSettings,
+    identity: &HeaderNames,
+    carriers: &[TokenCarrier],
+) -> Option<AssertionSettings> {
+    let around = assertion::Surroundings {
+        sealing_keys: &secrets.keys,
+        identity,
+        carriers,
+    };
+    root.section("assertion", |section| assertion::read(section, &around))
 }
