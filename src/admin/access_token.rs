@@ -8,7 +8,8 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
 
 use super::authorizers::{named_app, named_authorizer};
-use super::user::{CurrentApps, operator_address};
+use super::operator::Operator;
+use super::user::CurrentApps;
 use crate::clock::monotonic_now;
 use crate::http::GatewayError;
 use crate::http::answer::json;
@@ -27,31 +28,32 @@ struct TokenAnswer<'a> {
 /// 200 with the token that all gateways use; it is fetched when there is none.
 pub(super) async fn access_token(
     req: HttpRequest,
+    operator: Operator,
     apps: web::Data<CurrentApps>,
     tokens: web::Data<AppTokens>,
 ) -> Result<HttpResponse, GatewayError> {
     let app = named_app(&req, &apps)?;
-    given(&req, &app, &tokens).await
+    given(&operator, &app, &tokens).await
 }
 
 /// The same of an authorizer.
 pub(super) async fn authorizer_access_token(
     req: HttpRequest,
+    operator: Operator,
     apps: web::Data<CurrentApps>,
     tokens: web::Data<AppTokens>,
 ) -> Result<HttpResponse, GatewayError> {
     let app = named_authorizer(&req, &apps)?;
-    given(&req, &app, &tokens).await
+    given(&operator, &app, &tokens).await
 }
 
 async fn given(
-    req: &HttpRequest,
+    operator: &Operator,
     app: &App,
     tokens: &AppTokens,
 ) -> Result<HttpResponse, GatewayError> {
     let token = tokens.0.token(app).await.map_err(for_operators)?;
-    let from = operator_address(req);
-    log::info!(app = &*app.name, from = from.as_str(); "an operator was given the access token of an app ({})", app.appid);
+    log::info!(audit = "access_token", outcome = "done", app = &*app.name, appid = &*app.appid, by = &*operator.token, from = &*operator.address; "an operator was given the access token of an app ({})", app.appid);
     let left = token.until.saturating_duration_since(monotonic_now());
     Ok(json(&TokenAnswer {
         access_token: token.text.expose(),

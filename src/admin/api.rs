@@ -11,9 +11,10 @@ use actix_web::{Error, HttpMessage as _, HttpResponse, web};
 use parking_lot::Mutex;
 
 use super::lockout::Lockout;
+use super::operator::Operator;
 use super::table::{API_PREFIX, OPERATIONS};
+use super::tokens::{AdminToken, KnownTokens};
 use crate::clock::monotonic_now;
-use crate::crypto::hash;
 use crate::http::answer::{self, app_data};
 use crate::http::endpoint::register;
 use crate::http::request_log::{CountedRoute, LoggedBody, RequestLog, RequestReporter};
@@ -22,14 +23,11 @@ use crate::http::{
     TrustedProxies, token,
 };
 use crate::metrics::Metrics;
-use crate::secret::Secret;
 use crate::session::TokenCarrier;
 
 /// What all operations share.
 pub struct AdminApi {
-    /// The SHA-256 of the token: of one length whatever was configured and whatever was sent, so
-    /// that comparing tells nothing.
-    token: Option<[u8; 32]>,
+    tokens: KnownTokens,
     lockout: Mutex<Lockout>,
     reports: Arc<RequestReporter>,
     counters: EndpointCounters,
@@ -37,14 +35,9 @@ pub struct AdminApi {
 
 impl AdminApi {
     /// The shared part; without a token every operation is refused.
-    pub fn new(
-        token: Option<&Secret<String>>,
-        reports: Arc<RequestReporter>,
-        metrics: &Metrics,
-    ) -> Self {
-        let token = token.map(|token| hash::sha256(token.expose().as_bytes()));
+    pub fn new(tokens: &[AdminToken], reports: Arc<RequestReporter>, metrics: &Metrics) -> Self {
         Self {
-            token,
+            tokens: KnownTokens::new(tokens),
             lockout: Mutex::default(),
             reports,
             counters: EndpointCounters::new(&OPERATIONS, "admin/", metrics),
@@ -57,18 +50,18 @@ impl AdminApi {
         self.counters.of(operation).clone()
     }
 
-    /// Whether the request carries the token.
-    fn admit(&self, from: IpAddr, headers: Headers<'_>) -> Result<(), GatewayError> {
-        let Some(expected) = &self.token else {
+    /// Whose token the request carries.
+    fn admit(&self, from: IpAddr, headers: Headers<'_>) -> Result<Operator, GatewayError> {
+        if self.tokens.is_empty() {
             return Err(GatewayError::new(
                 ErrorCode::AdminDisabled,
-                "The admin API is off. Set admin.token in the gateway's configuration to use it.",
+                "The admin API is off. Set admin.token, or a token of admin.tokens, in the gateway's configuration to use it.",
             ));
-        };
+        }
         let refused = || {
             GatewayError::new(
                 ErrorCode::AdminTokenInvalid,
-                "Send the gateway's admin.token as \"Authorization: Bearer …\".",
+                "Send one of the gateway's admin tokens as \"Authorization: Bearer …\".",
             )
         };
         let now = monotonic_now();
@@ -82,9 +75,9 @@ impl AdminApi {
         }
         // One that sends none guesses nothing.
         let given = token::find(&[TokenCarrier::Bearer], headers, None)?.ok_or_else(refused)?;
-        if hash::constant_time_eq(&hash::sha256(given.as_bytes()), expected) {
+        if let Some(name) = self.tokens.name_of(given) {
             lockout.right(from);
-            return Ok(());
+            return Ok(Operator::new(name.clone(), from));
         }
         lockout.wrong(from, now);
         log::warn!("admin API: wrong token from {from}");
@@ -129,7 +122,10 @@ async fn guarded(
     let admitted = api.admit(inbound.peer, head.headers());
     req.extensions_mut().insert(inbound);
     let response = match admitted {
-        Ok(()) => next.call(req).await?.map_into_boxed_body(),
+        Ok(operator) => {
+            req.extensions_mut().insert(operator);
+            next.call(req).await?.map_into_boxed_body()
+        }
         Err(error) => req.error_response(error),
     };
     let response = in_operators_words(response);

@@ -4,13 +4,16 @@
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::{Deserialize, Serialize};
 
-use super::user::{CurrentApps, operator_address, unknown_app};
+use super::operator::Operator;
+use super::to_the_end::{outcome_of, to_the_end};
+use super::user::{CurrentApps, unknown_app};
 use crate::broker::{ComponentError, TokenBroker};
 use crate::http::answer::json;
 use crate::http::json_body::{Example, Object};
 use crate::http::{ErrorCode, GatewayError};
 use crate::identity::{App, AppTokenError, ExchangeError, NamedApp, SealState};
 use crate::provider::reply;
+use crate::secret::Secret;
 
 #[derive(Serialize)]
 struct AuthorizersAnswer {
@@ -61,36 +64,69 @@ pub(super) async fn list_authorizers(
 /// 204 when its refresh token is kept: the one in the body, or the one that the platform has.
 pub(super) async fn put_authorizer(
     req: HttpRequest,
+    operator: Operator,
     body: web::Json<Object<Import>>,
     apps: web::Data<CurrentApps>,
     broker: web::Data<TokenBroker>,
 ) -> Result<HttpResponse, GatewayError> {
     let of = named_authorizer(&req, &apps)?;
     let Object(body) = body.into_inner();
-    let kept = match body.refresh_token.filter(|text| !text.is_empty()) {
-        Some(text) => {
-            let refresh_token = reply::token(text).map_err(|_| no_refresh_token())?;
-            broker.import(&of, &refresh_token).await
-        }
-        None => broker.recover(&of).await,
+    let given = body.refresh_token.filter(|text| !text.is_empty());
+    let refresh_token = given.map(reply::token).transpose();
+    let refresh_token = refresh_token.map_err(|_| no_refresh_token())?;
+    to_the_end(async move { set_refresh_token(&broker, &of, refresh_token, &operator).await }).await
+}
+
+async fn set_refresh_token(
+    broker: &TokenBroker,
+    of: &App,
+    refresh_token: Option<Secret<String>>,
+    operator: &Operator,
+) -> Result<HttpResponse, GatewayError> {
+    let kept = match &refresh_token {
+        Some(refresh_token) => broker.import(of, refresh_token).await,
+        None => broker.recover(of).await,
     };
-    kept.map_err(for_operators)?;
-    let from = operator_address(&req);
-    log::info!(app = &*of.name, from = from.as_str(); "an operator set the refresh token of {}", of.appid);
+    kept.map_err(|error| failed(error, "authorizer_import", of, operator))?;
+    log::info!(audit = "authorizer_import", outcome = "done", app = &*of.name, appid = &*of.appid, by = &*operator.token, from = &*operator.address; "an operator set the refresh token of {}", of.appid);
     Ok(HttpResponse::NoContent().finish())
 }
 
 /// 204 when its tokens and tickets are deleted.
 pub(super) async fn forget_authorizer(
     req: HttpRequest,
+    operator: Operator,
     apps: web::Data<CurrentApps>,
     broker: web::Data<TokenBroker>,
 ) -> Result<HttpResponse, GatewayError> {
     let of = named_authorizer(&req, &apps)?;
-    broker.forget(&of).await.map_err(for_operators)?;
-    let from = operator_address(&req);
-    log::info!(app = &*of.name, from = from.as_str(); "an operator deleted the tokens of {}", of.appid);
+    to_the_end(async move { forget(&broker, &of, &operator).await }).await
+}
+
+async fn forget(
+    broker: &TokenBroker,
+    of: &App,
+    operator: &Operator,
+) -> Result<HttpResponse, GatewayError> {
+    let forgotten = broker.forget(of).await;
+    forgotten.map_err(|error| failed(error, "authorizer_removal", of, operator))?;
+    log::info!(audit = "authorizer_removal", outcome = "done", app = &*of.name, appid = &*of.appid, by = &*operator.token, from = &*operator.address; "an operator deleted the tokens of {}", of.appid);
     Ok(HttpResponse::NoContent().finish())
+}
+
+/// The audit line and the answer of a change that was not carried out, as far as anybody knows.
+fn failed(
+    error: ComponentError,
+    audit: &'static str,
+    of: &App,
+    operator: &Operator,
+) -> GatewayError {
+    let outcome = match &error {
+        ComponentError::Store(error) => outcome_of(error),
+        ComponentError::Platform(_) | ComponentError::Unsupported => "failed",
+    };
+    log::warn!(audit = audit, outcome = outcome, app = &*of.name, appid = &*of.appid, by = &*operator.token, from = &*operator.address; "an operator's change of the tokens of {} got no good answer: {error}", of.appid);
+    for_operators(error)
 }
 
 /// The app that a path names as its `{app}`.

@@ -1,11 +1,12 @@
 //! `PUT` and `DELETE /admin/api/users/block?app=…&user=…`: keeps a user out.
 
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{HttpResponse, web};
 use serde::{Deserialize, Serialize};
 
+use super::operator::Operator;
 use super::show_user::BlockView;
 use super::to_the_end::{outcome_of, to_the_end};
-use super::user::{CurrentApps, UserQuery, operator_address};
+use super::user::{CurrentApps, UserQuery};
 use crate::clock::UnixMillis;
 use crate::http::answer::json;
 use crate::http::json_body::{Example, TypedObject};
@@ -35,7 +36,7 @@ struct BlockAnswer<'a> {
 
 /// 200 with the block, and with how many sessions ended by this.
 pub(super) async fn block_user(
-    req: HttpRequest,
+    operator: Operator,
     query: web::Query<UserQuery>,
     body: TypedObject<BlockRequest>,
     apps: web::Data<CurrentApps>,
@@ -50,8 +51,8 @@ pub(super) async fn block_user(
         )));
     }
     let until = until.map(|text| time(&text)).transpose()?;
-    let from = operator_address(&req);
-    to_the_end(async move { block_of_operator(&users, &user, until, &reason, &from).await }).await
+    to_the_end(async move { block_of_operator(&users, &user, until, &reason, &operator).await })
+        .await
 }
 
 async fn block_of_operator(
@@ -59,13 +60,13 @@ async fn block_of_operator(
     user: &UserKey,
     until: Option<UnixMillis>,
     reason: &str,
-    from: &str,
+    operator: &Operator,
 ) -> Result<HttpResponse, GatewayError> {
     let name = users.name_of(user);
     match users.block(user, until, reason).await {
         Ok(Blocked::Done { block, ended }) => {
             let until = block.until.rfc3339();
-            log::info!(audit = "block", outcome = "done", app = &*user.app, user = name.as_str(), revoked = ended, until = until.as_str(), reason = reason, from = from; "an operator blocked a user");
+            log::info!(audit = "block", outcome = "done", app = &*user.app, user = name.as_str(), revoked = ended, until = until.as_str(), reason = reason, by = &*operator.token, from = &*operator.address; "an operator blocked a user");
             let block = BlockView::from(&block);
             Ok(json(&BlockAnswer {
                 revoked: ended,
@@ -76,7 +77,7 @@ async fn block_of_operator(
         Err(error) => {
             let outcome = outcome_of(&error);
             let until = until.map(UnixMillis::rfc3339).unwrap_or_default();
-            log::warn!(audit = "block", outcome = outcome, app = &*user.app, user = name.as_str(), until = until.as_str(), reason = reason, from = from; "an operator's block of a user got no good answer of the store: {}", error.reason);
+            log::warn!(audit = "block", outcome = outcome, app = &*user.app, user = name.as_str(), until = until.as_str(), reason = reason, by = &*operator.token, from = &*operator.address; "an operator's block of a user got no good answer of the store: {}", error.reason);
             Err(error.into())
         }
     }
@@ -84,30 +85,29 @@ async fn block_of_operator(
 
 /// 204 when the user can sign in again, whether or not there was a block.
 pub(super) async fn unblock_user(
-    req: HttpRequest,
+    operator: Operator,
     query: web::Query<UserQuery>,
     apps: web::Data<CurrentApps>,
     users: web::Data<UserService>,
 ) -> Result<HttpResponse, GatewayError> {
     let (user, _) = query.find(&apps.now())?;
-    let from = operator_address(&req);
-    to_the_end(async move { unblock_of_operator(&users, &user, &from).await }).await
+    to_the_end(async move { unblock_of_operator(&users, &user, &operator).await }).await
 }
 
 async fn unblock_of_operator(
     users: &UserService,
     user: &UserKey,
-    from: &str,
+    operator: &Operator,
 ) -> Result<HttpResponse, GatewayError> {
     let name = users.name_of(user);
     match users.unblock(user).await {
         Ok(Some(_)) => {
-            log::info!(audit = "unblock", outcome = "done", app = &*user.app, user = name.as_str(), from = from; "an operator lifted the block of a user");
+            log::info!(audit = "unblock", outcome = "done", app = &*user.app, user = name.as_str(), by = &*operator.token, from = &*operator.address; "an operator lifted the block of a user");
         }
         Ok(None) => {}
         Err(error) => {
             let outcome = outcome_of(&error);
-            log::warn!(audit = "unblock", outcome = outcome, app = &*user.app, user = name.as_str(), from = from; "lifting the block of a user for an operator got no good answer of the store: {}", error.reason);
+            log::warn!(audit = "unblock", outcome = outcome, app = &*user.app, user = name.as_str(), by = &*operator.token, from = &*operator.address; "lifting the block of a user for an operator got no good answer of the store: {}", error.reason);
             return Err(error.into());
         }
     }

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{HttpResponse, web};
 use serde::Serialize;
 
+use super::operator::Operator;
 use super::to_the_end::{outcome_of, to_the_end};
-use super::user::{CurrentApps, UserQuery, operator_address};
+use super::user::{CurrentApps, UserQuery};
 use crate::http::answer::json;
 use crate::http::json_body::{Example, TypedObject};
 use crate::http::{ErrorCode, GatewayError};
@@ -26,7 +27,7 @@ struct ChangeAnswer {
 /// 200 with how many sessions the user has, and the claims of the newest one; without a session
 /// those that the user gets at a login. The body is a JSON merge patch (RFC 7396).
 pub(super) async fn change_claims(
-    req: HttpRequest,
+    operator: Operator,
     query: web::Query<UserQuery>,
     body: TypedObject<ClaimsPatch>,
     apps: web::Data<CurrentApps>,
@@ -34,10 +35,9 @@ pub(super) async fn change_claims(
 ) -> Result<HttpResponse, GatewayError> {
     let (user, app) = query.find(&apps.now())?;
     let TypedObject(patch) = body;
-    let from = operator_address(&req);
-    to_the_end(
-        async move { change_of_operator(&users, &user, &patch, app.patch_life(), &from).await },
-    )
+    to_the_end(async move {
+        change_of_operator(&users, &user, &patch, app.patch_life(), &operator).await
+    })
     .await
 }
 
@@ -46,14 +46,14 @@ async fn change_of_operator(
     user: &UserKey,
     patch: &ClaimsPatch,
     life: PatchLife,
-    from: &str,
+    operator: &Operator,
 ) -> Result<HttpResponse, GatewayError> {
     let name = users.name_of(user);
     let set = names(patch, true);
     let removed = names(patch, false);
     match users.change_claims(user, patch, life).await {
         Ok(ClaimsChange::Done { sessions, claims }) => {
-            log::info!(audit = "claims", outcome = "done", app = &*user.app, user = name.as_str(), set = set.as_str(), removed = removed.as_str(), sessions = sessions, from = from; "an operator changed the claims of a user");
+            log::info!(audit = "claims", outcome = "done", app = &*user.app, user = name.as_str(), set = set.as_str(), removed = removed.as_str(), sessions = sessions, by = &*operator.token, from = &*operator.address; "an operator changed the claims of a user");
             Ok(json(&ChangeAnswer { sessions, claims }))
         }
         Ok(ClaimsChange::Unfit(error)) => Err(GatewayError::new(
@@ -61,7 +61,7 @@ async fn change_of_operator(
             format!("Nothing was changed, the claims do not fit: {error}."),
         )),
         Ok(ClaimsChange::Busy) => {
-            log::warn!(audit = "claims", outcome = "failed", app = &*user.app, user = name.as_str(), set = set.as_str(), removed = removed.as_str(), from = from; "an operator's change of the claims of a user was given up: others changed the user's sessions all the time");
+            log::warn!(audit = "claims", outcome = "failed", app = &*user.app, user = name.as_str(), set = set.as_str(), removed = removed.as_str(), by = &*operator.token, from = &*operator.address; "an operator's change of the claims of a user was given up: others changed the user's sessions all the time");
             Err(GatewayError::new(
                 ErrorCode::RateLimited,
                 "This user's sessions were changed by others all the time; nothing was changed. Try again, or block the user.",
@@ -70,7 +70,7 @@ async fn change_of_operator(
         }
         Ok(ClaimsChange::Unreadable(session, why)) => {
             let session = session.to_string();
-            log::warn!(app = &*user.app, user = name.as_str(), session = session.as_str(); "the claims of a user cannot be changed, since the record of a session cannot be read: {why}");
+            log::warn!(audit = "claims", outcome = "failed", app = &*user.app, user = name.as_str(), set = set.as_str(), removed = removed.as_str(), session = session.as_str(), by = &*operator.token, from = &*operator.address; "the claims of a user cannot be changed, since the record of a session cannot be read: {why}");
             Err(GatewayError::new(
                 ErrorCode::Misconfigured,
                 format!(
@@ -80,7 +80,7 @@ async fn change_of_operator(
         }
         Err(error) => {
             let outcome = outcome_of(&error);
-            log::warn!(audit = "claims", outcome = outcome, app = &*user.app, user = name.as_str(), set = set.as_str(), removed = removed.as_str(), from = from; "an operator's change of the claims of a user got no good answer of the store: {}", error.reason);
+            log::warn!(audit = "claims", outcome = outcome, app = &*user.app, user = name.as_str(), set = set.as_str(), removed = removed.as_str(), by = &*operator.token, from = &*operator.address; "an operator's change of the claims of a user got no good answer of the store: {}", error.reason);
             Err(error.into())
         }
     }

@@ -2,32 +2,43 @@
 
 use std::collections::BTreeMap;
 
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{HttpResponse, web};
 
-use super::to_the_end::to_the_end;
-use super::user::{CurrentApps, UserQuery, operator_address};
+use super::operator::Operator;
+use super::to_the_end::{outcome_of, to_the_end};
+use super::user::{CurrentApps, UserQuery};
 use crate::http::GatewayError;
 use crate::http::answer::json;
-use crate::session::{SessionService, UserKey};
+use crate::session::{SessionService, UserKey, UserService};
 
 /// 200 with how many ended by this. A user who was never here has none to end.
 pub(super) async fn revoke_all_sessions(
-    req: HttpRequest,
+    operator: Operator,
     query: web::Query<UserQuery>,
     apps: web::Data<CurrentApps>,
     sessions: web::Data<SessionService>,
+    users: web::Data<UserService>,
 ) -> Result<HttpResponse, GatewayError> {
     let user = query.key(&apps.now())?;
-    let from = operator_address(&req);
-    to_the_end(async move { revoke_all(&sessions, &user, &from).await }).await
+    let name = users.name_of(&user);
+    to_the_end(async move { revoke_all(&sessions, &user, &name, &operator).await }).await
 }
 
 async fn revoke_all(
     sessions: &SessionService,
     user: &UserKey,
-    from: &str,
+    name: &str,
+    operator: &Operator,
 ) -> Result<HttpResponse, GatewayError> {
-    let revoked = sessions.end_all(user).await?;
-    log::info!(app = &*user.app, revoked = revoked, from = from; "an operator ended all sessions of a user");
-    Ok(json(&BTreeMap::from([("revoked", revoked)])))
+    match sessions.end_all(user).await {
+        Ok(revoked) => {
+            log::info!(audit = "revoke_all", outcome = "done", app = &*user.app, user = name, revoked = revoked, by = &*operator.token, from = &*operator.address; "an operator ended all sessions of a user");
+            Ok(json(&BTreeMap::from([("revoked", revoked)])))
+        }
+        Err(error) => {
+            let outcome = outcome_of(&error);
+            log::warn!(audit = "revoke_all", outcome = outcome, app = &*user.app, user = name, by = &*operator.token, from = &*operator.address; "ending all sessions of a user for an operator got no good answer of the store: {}", error.reason);
+            Err(error.into())
+        }
+    }
 }

@@ -1,13 +1,12 @@
-//! How operators name users, see sessions, and are named themselves.
+//! How operators name users, and see sessions.
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use actix_web::{HttpMessage as _, HttpRequest};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
-use crate::http::{ErrorCode, GatewayError, Inbound};
+use crate::http::{ErrorCode, GatewayError};
 use crate::identity::{App, Apps, NamedApp};
 use crate::session::{Claims, LiveSession, UserKey};
 
@@ -86,14 +85,6 @@ pub(super) fn unknown_app() -> GatewayError {
         ErrorCode::AppUnknown,
         "No app of this name is configured; send the name in [apps.NAME], not the appid.",
     )
-}
-
-/// Where an operator's request comes from, for the log line of what it did.
-pub(super) fn operator_address(req: &HttpRequest) -> String {
-    req.extensions()
-        .get::<Inbound>()
-        .map(|inbound| inbound.peer.to_string())
-        .unwrap_or_default()
 }
 
 /// A session as operators see it.

@@ -42,8 +42,8 @@ impl AdminApp {
         if process.store.invalidation().is_some() {
             parts.push(Arc::new(NearCachePart(process.store.clone())));
         }
-        let token = process.settings.admin.token.as_ref();
-        let api = AdminApi::new(token, process.reports.clone(), &process.metrics);
+        let tokens = &process.settings.admin.tokens;
+        let api = AdminApi::new(tokens, process.reports.clone(), &process.metrics);
         Self {
             metrics: web::Data::from(process.metrics.clone()),
             readiness: web::Data::new(Readiness {

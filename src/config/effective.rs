@@ -33,6 +33,12 @@ struct Key {
     takes_restart: bool,
 }
 
+impl Table {
+    fn path_of(&self, key: &Key) -> String {
+        format!("{}{}", self.path, key.name)
+    }
+}
+
 impl Key {
     fn differs(&self, other: &Self) -> bool {
         self.value != other.value || self.hidden != other.hidden
@@ -88,7 +94,8 @@ impl Effective {
         let theirs = other.fixed_values();
         let differs = |path: &&String| match (ours.get(*path), theirs.get(*path)) {
             (Some(our), Some(their)) if our.len() == their.len() => {
-                our.iter().zip(their).any(|(our, their)| our.differs(their))
+                let mut pairs = our.iter().zip(their);
+                pairs.any(|((header, our), (other, their))| header != other || our.differs(their))
             }
             _ => true,
         };
@@ -96,19 +103,22 @@ impl Effective {
         paths.into_iter().filter(differs).cloned().collect()
     }
 
-    fn fixed_values(&self) -> BTreeMap<String, Vec<&Key>> {
+    /// With their headers, which have the names that the operator chose.
+    fn fixed_values(&self) -> BTreeMap<String, Vec<(&str, &Key)>> {
         let mut values: BTreeMap<_, Vec<_>> = BTreeMap::new();
-        for (path, key) in self.keys().filter(|(_, key)| key.takes_restart) {
-            values.entry(path).or_default().push(key);
+        for table in &self.tables {
+            for key in table.keys.iter().filter(|key| key.takes_restart) {
+                let others = values.entry(table.path_of(key)).or_default();
+                others.push((table.header.as_str(), key));
+            }
         }
         values
     }
 
     fn keys(&self) -> impl Iterator<Item = (String, &Key)> {
-        self.tables.iter().flat_map(|table| {
-            let path = |key: &Key| format!("{}{}", table.path, key.name);
-            table.keys.iter().map(move |key| (path(key), key))
-        })
+        self.tables
+            .iter()
+            .flat_map(|table| table.keys.iter().map(|key| (table.path_of(key), key)))
     }
 
     /// The dotted path of every key, with `*` for the names that the operator chose.

@@ -32,9 +32,12 @@ pub fn paths() -> Vec<String> {
     paths
 }
 
+/// The tables whose keys are names that the operator chooses; the manual has an example of each.
+pub(super) const NAMED: [&str; 4] = ["apps", "upstreams", "admin.tokens", "platform_api.clients"];
+
 fn walk(table: &toml::Table, path: &str, paths: &mut Vec<String>) {
     for (key, value) in table {
-        let named_by_operator = ["apps.", "upstreams.", "platform_api.clients."].contains(&path);
+        let named_by_operator = NAMED.contains(&path.trim_end_matches('.'));
         let key = if named_by_operator { "*" } else { key };
         match value {
             // One key, whose table has the operator's names in it.

@@ -53,12 +53,10 @@ fn object(table: &toml::Table, path: &str, defaults: Option<&toml::Table>, notes
         let default = defaults.and_then(|defaults| defaults.get(key));
         let inner = match value {
             _ if special(&at).is_some() => leaf(&at, default, notes),
-            toml::Value::Table(named)
-                if matches!(at.as_str(), "apps" | "upstreams" | "platform_api.clients") =>
-            {
+            toml::Value::Table(named) if manual::NAMED.contains(&at.as_str()) => {
                 let default = default.and_then(|tables| tables.as_table()?.values().next());
                 let each = rows(named.values().take(1), &at, default, notes);
-                let named = json!({ "type": "object", "patternProperties": { "^[A-Za-z0-9_-]{1,64}$": each }, "additionalProperties": false });
+                let named = json!({ "type": "object", "patternProperties": { name_pattern(&at): each }, "additionalProperties": false });
                 commented(named, &at, notes)
             }
             toml::Value::Table(inner) => object(
@@ -87,6 +85,14 @@ fn object(table: &toml::Table, path: &str, defaults: Option<&toml::Table>, notes
         object["required"] = required.into();
     }
     object
+}
+
+/// Which names there may be in a table whose keys the operator chooses.
+fn name_pattern(at: &str) -> &'static str {
+    match at {
+        "admin.tokens" => "^[a-z0-9_-]{1,32}$",
+        _ => "^[A-Za-z0-9_-]{1,64}$",
+    }
 }
 
 /// A table of which there may be several: one that has the keys of all of these.
@@ -217,12 +223,7 @@ fn comments() -> BTreeMap<String, String> {
                 .split(']')
                 .next()
                 .unwrap_or_default();
-            let parts: Vec<_> = name
-                .split('.')
-                .enumerate()
-                .map(|(at, part)| if at == 1 && is_named(name) { "*" } else { part })
-                .collect();
-            table = parts.join(".");
+            table = pattern_of(name);
             all.insert(table.trim_end_matches(".*").to_owned(), comment.join(" "));
             table.push_str(if header.starts_with('[') { ".*." } else { "." });
             comment.clear();
@@ -237,8 +238,17 @@ fn comments() -> BTreeMap<String, String> {
     all
 }
 
-fn is_named(table: &str) -> bool {
-    table.starts_with("apps.") || table.starts_with("upstreams.")
+/// A table of the manual, with `*` for the example's name.
+fn pattern_of(table: &str) -> String {
+    for named in manual::NAMED {
+        let below = table.strip_prefix(named);
+        if let Some(below) = below.and_then(|below| below.strip_prefix('.')) {
+            let rest = below.split_once('.').map_or("", |(_, rest)| rest);
+            let pattern = format!("{named}.*.{rest}");
+            return pattern.trim_end_matches('.').to_owned();
+        }
+    }
+    table.to_owned()
 }
 
 #[cfg(test)]
@@ -290,6 +300,9 @@ mod tests {
         assert_eq!(comments["store.password"], comments["store.username"]);
         assert!(comments["routes.*.host"].starts_with("Only requests to this host"));
         assert!(comments["routes"].starts_with("One table for each forwarded path"));
+        assert!(comments["platform_api.clients.*.sign"].starts_with("Whether it may have data"));
+        assert!(comments["admin.tokens"].starts_with("Further tokens"));
+        assert!(comments["apps.*.push.path"].starts_with("The path there"));
         assert!(
             comments["upstreams.*.retries.attempts"]
                 .starts_with("How many further endpoints are tried")

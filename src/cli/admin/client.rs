@@ -13,21 +13,21 @@ const CONNECT: Duration = Duration::from_secs(3);
 /// Longer than the gateway waits for its store.
 const ANSWER: Duration = Duration::from_secs(10);
 
+/// A token to send, and where it was found, in the words of an error.
+pub(in crate::cli) struct FoundToken {
+    pub(in crate::cli) secret: Secret<String>,
+    pub(in crate::cli) place: String,
+}
+
 /// A gateway's admin API.
 pub(in crate::cli) struct AdminClient {
     client: Client,
     base: Url,
-    token: Secret<String>,
-    /// Where the token comes from, in the caller's words.
-    token_from: String,
+    token: FoundToken,
 }
 
 impl AdminClient {
-    pub(in crate::cli) fn new(
-        admin: &str,
-        token: &Secret<String>,
-        token_from: String,
-    ) -> Result<Self> {
+    pub(in crate::cli) fn new(admin: &str, token: FoundToken) -> Result<Self> {
         // A second client in the process finds it installed.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let wrong = || {
@@ -41,7 +41,8 @@ impl AdminClient {
         let base = base
             .filter(|url| url.username().is_empty() && url.password().is_none())
             .ok_or_else(wrong)?;
-        if token.expose().is_empty() || !token.expose().bytes().all(|b| b.is_ascii_graphic()) {
+        let text = token.secret.expose();
+        if text.is_empty() || !text.bytes().all(|b| b.is_ascii_graphic()) {
             return Err(UsageError(
                 "the token is empty, or has characters that a header cannot carry".to_owned(),
             )
@@ -57,8 +58,7 @@ impl AdminClient {
         Ok(Self {
             client: client.build().context("cannot set up an HTTP client")?,
             base,
-            token: token.clone(),
-            token_from,
+            token,
         })
     }
 
@@ -76,7 +76,7 @@ impl AdminClient {
             .client
             .request(method, url)
             .query(query)
-            .bearer_auth(self.token.expose());
+            .bearer_auth(self.token.secret.expose());
         if let Some(body) = body {
             request = request.json(body);
         }
@@ -120,7 +120,10 @@ impl AdminClient {
             .unwrap_or_default();
         let detail = match code {
             "admin_token_invalid" => {
-                format!("{} is not this gateway's admin.token", self.token_from)
+                format!(
+                    "{} is none of this gateway's admin tokens",
+                    self.token.place
+                )
             }
             "app_required" => {
                 "the gateway serves several apps: name one with --app NAME".to_owned()

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use clap::Args;
 
-use super::client::AdminClient;
+use super::client::{AdminClient, FoundToken};
+use crate::admin::AdminToken;
 use crate::cli::{UsageError, say};
 use crate::config::Settings;
 use crate::files;
@@ -29,7 +30,7 @@ pub(in crate::cli) struct UserArgs {
 /// every user of the machine.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct GatewayArgs {
-    /// The configuration file, for admin.listen and admin.token; a .env beside it is also read
+    /// The configuration file, for admin.listen and the admin token; a .env beside it is also read
     #[arg(
         long = "config",
         short = 'c',
@@ -41,6 +42,10 @@ pub(in crate::cli) struct GatewayArgs {
     /// The admin listener, such as http://10.0.0.5:8081, instead of the file's
     #[arg(long, value_name = "URL", global = true)]
     admin: Option<String>,
+    /// Which token of the configuration: NAME of [admin.tokens.NAME], or admin for admin.token.
+    /// Without it: admin.token, or else the only other one
+    #[arg(long, value_name = "NAME", global = true, conflicts_with_all = ["token_env", "token_file"])]
+    token_name: Option<String>,
     /// The environment variable with the token, instead of the file's
     #[arg(long, value_name = "NAME", global = true)]
     token_env: Option<String>,
@@ -95,46 +100,76 @@ pub(in crate::cli) fn query<'a>(
 impl GatewayArgs {
     /// The configuration is read only for what the options leave open: the machine may have none.
     pub(in crate::cli) fn client(&self) -> Result<(AdminClient, Option<Settings>)> {
-        let given = self.token()?;
-        let from = match (&self.token_env, &self.token_file) {
-            (Some(name), _) => format!("the token in the variable {name} of --token-env"),
-            (None, Some(path)) => format!("the token in {} of --token-file", path.display()),
-            (None, None) => format!("admin.token of {}", self.config.display()),
+        let given = self.given_token()?;
+        let (given, admin) = match (given, &self.admin) {
+            (Some(token), Some(admin)) => return Ok((AdminClient::new(admin, token)?, None)),
+            others => others,
         };
-        if let (Some(admin), Some(token)) = (&self.admin, &given) {
-            return Ok((AdminClient::new(admin, token, from)?, None));
-        }
         let (settings, mut warnings) = Settings::load(&self.config)?;
         // What is odd about routes is for `hufu check`, not for whoever looks for a session.
         warnings.retain(|warning| warning.path.is_empty() || warning.path.starts_with("admin"));
         crate::cli::warn(&warnings);
-        let admin = self
-            .admin
+        let admin = admin
             .clone()
             .unwrap_or_else(|| url_of(settings.admin.listen));
-        let missing = || {
-            UsageError(format!(
-                "{}: admin.token is not set; set it for the gateway too, or use --token-env or --token-file",
-                self.config.display()
-            ))
+        let token = match given {
+            Some(token) => token,
+            None => self.configured_token(&settings.admin.tokens)?,
         };
-        let token = given
-            .or_else(|| settings.admin.token.clone())
-            .ok_or_else(missing)?;
-        Ok((AdminClient::new(&admin, &token, from)?, Some(settings)))
+        Ok((AdminClient::new(&admin, token)?, Some(settings)))
     }
 
-    fn token(&self) -> Result<Option<Secret<String>>, UsageError> {
-        let text = match (&self.token_env, &self.token_file) {
-            (Some(name), _) => std::env::var(name).map_err(|_| {
-                UsageError(format!("--token-env {name}: there is no such variable"))
-            })?,
-            (None, Some(path)) => read(path)?,
+    /// The token that `--token-name` names, else `admin.token`, else the only one. Of several none
+    /// is guessed: the gateway's log will name it.
+    fn configured_token(&self, tokens: &[AdminToken]) -> Result<FoundToken, UsageError> {
+        let wanted = self.token_name.as_deref().unwrap_or(AdminToken::UNNAMED);
+        let token = match (&self.token_name, tokens) {
+            (None, [only]) => Some(only),
+            _ => tokens.iter().find(|token| *token.name == *wanted),
+        };
+        let token = token.ok_or_else(|| self.no_token(tokens))?;
+        Ok(FoundToken {
+            secret: token.secret.clone(),
+            place: format!("{} of {}", token.key(), self.config.display()),
+        })
+    }
+
+    fn no_token(&self, tokens: &[AdminToken]) -> UsageError {
+        let config = self.config.display();
+        let names: Vec<&str> = tokens.iter().map(|token| &*token.name).collect();
+        let names = names.join(", ");
+        UsageError(match &self.token_name {
+            _ if tokens.is_empty() => format!(
+                "{config}: admin.token is not set; set it for the gateway too, or use --token-env or --token-file"
+            ),
+            Some(name) => format!(
+                "--token-name {name}: {config} has no admin token of this name; it has {names}"
+            ),
+            None => {
+                format!("{config} has several admin tokens: choose one with --token-name ({names})")
+            }
+        })
+    }
+
+    fn given_token(&self) -> Result<Option<FoundToken>, UsageError> {
+        let (text, place) = match (&self.token_env, &self.token_file) {
+            (Some(name), _) => {
+                let text = std::env::var(name).map_err(|_| {
+                    UsageError(format!("--token-env {name}: there is no such variable"))
+                })?;
+                (
+                    text,
+                    format!("the token in the variable {name} of --token-env"),
+                )
+            }
+            (None, Some(path)) => (
+                read(path)?,
+                format!("the token in {} of --token-file", path.display()),
+            ),
             (None, None) => return Ok(None),
         };
-        Ok(Some(Secret::new(
-            text.trim_end_matches(['\r', '\n']).to_owned(),
-        )))
+        let secret = Secret::new(text.trim_end_matches(['\r', '\n']).to_owned());
+        Ok(Some(FoundToken { secret, place }))
     }
 }
 

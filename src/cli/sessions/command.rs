@@ -12,8 +12,8 @@ use crate::session::SessionId;
 
 /// Show and end users' sessions, through the admin API of a running gateway
 ///
-/// The gateway needs admin.token. Without --admin and a token option, both come from the
-/// configuration file.
+/// The gateway needs an admin token. Without --admin and a token option, address and token come
+/// from the configuration file.
 ///
 /// Exit codes: 0 done, 1 the gateway refused it, cannot be reached, or has no such session, 2 wrong
 /// arguments or configuration.

@@ -16,8 +16,8 @@ use crate::clock::{Clock as _, SystemClock, UnixMillis};
 
 /// Change the claims of users, and keep users out, through the admin API of a running gateway
 ///
-/// The gateway needs admin.token. Without --admin and a token option, both come from the
-/// configuration file.
+/// The gateway needs an admin token. Without --admin and a token option, address and token come
+/// from the configuration file.
 ///
 /// Exit codes: 0 done, 1 the gateway refused it or cannot be reached, 2 wrong arguments or
 /// configuration.

@@ -4,6 +4,7 @@
 mod authorizers;
 mod command;
 mod openapi;
+mod tokens;
 mod users;
 
 use std::collections::BTreeSet;

@@ -28,6 +28,7 @@ fn variables() -> Variables {
         ("WX_SECRET", SECRET),
         ("HUFU_REDIS_PASSWORD", "tiger"),
         ("HUFU_ADMIN_TOKEN", "tiger-admin-token-of-a-test"),
+        ("OPS_ADMIN_TOKEN", "tiger-ops-token-of-a-test"),
         (
             "HUFU_TRACES_AUTHORIZATION",
             "Bearer collector-login-of-a-test",
@@ -327,9 +328,17 @@ fn values_arrive_in_their_types() {
     let seen = [quotas.per_ip, quotas.per_user, quotas.per_app]
         .map(|quota| quota.map(|quota| (quota.amount(), quota.window().as_secs())));
     assert_eq!(seen, [Some((2000, 60)), None, Some((40_000, 120))]);
+    let tokens = settings.admin.tokens.iter();
+    let tokens: Vec<_> = tokens
+        .map(|token| (&*token.name, token.secret.expose().as_str()))
+        .collect();
     assert_eq!(
-        settings.admin.token.as_ref().unwrap().expose(),
-        "tiger-admin-token-of-a-test"
+        tokens,
+        [
+            ("admin", "tiger-admin-token-of-a-test"),
+            ("deploy", "tiger-deploy-token-of-a-test"),
+            ("ops", "tiger-ops-token-of-a-test")
+        ]
     );
     let StoreUrl::Redis(redis) = &settings.store.url else {
         panic!("not Redis")
@@ -453,7 +462,6 @@ fn every_default_is_the_one_of_the_manual() {
     let printed: toml::Table = settings.effective.to_string().parse().unwrap();
     for section in [
         "server",
-        "admin",
         "session",
         "login",
         "identity",
@@ -478,6 +486,7 @@ fn every_default_is_the_one_of_the_manual() {
             &manual["upstreams"]["orders"]["health"],
             &printed["upstreams"]["api"]["health"],
         ),
+        (&manual["admin"], &printed["admin"]),
         (&manual["store"], &printed["store"]),
     ] {
         for (key, value) in manual

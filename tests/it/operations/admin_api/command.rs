@@ -32,6 +32,15 @@ impl<'a> Cli<'a> {
         }
     }
 
+    /// Its configuration.
+    pub(super) fn config(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("hufu.toml")).unwrap()
+    }
+
+    pub(super) fn write(&self, config: &str) {
+        std::fs::write(self.folder.path().join("hufu.toml"), config).unwrap();
+    }
+
     fn run(&self, args: &[&str]) -> Output {
         let mut command = Command::new(env!("CARGO_BIN_EXE_hufu"));
         // A proxy of the environment must not get the token.
@@ -176,7 +185,7 @@ async fn the_command_finds_its_gateway_and_says_what_is_wrong() {
         (
             &["count", "--token-env", "WRONG_TOKEN"],
             1,
-            "the token in the variable WRONG_TOKEN of --token-env is not this gateway's admin.token (admin_token_invalid)",
+            "the token in the variable WRONG_TOKEN of --token-env is none of this gateway's admin tokens (admin_token_invalid)",
         ),
         (
             &["count", "--admin", "http://127.0.0.1:9"],
@@ -251,12 +260,8 @@ async fn the_command_finds_its_gateway_and_says_what_is_wrong() {
     let off = Gateway::start("");
     let (code, _, err) = cli.said(&["count", "--admin", &format!("http://{}", off.admin)]);
     assert!(code == 1 && err.contains("Set admin.token"), "{err}");
-    let config = std::fs::read_to_string(cli.folder.path().join("hufu.toml")).unwrap();
-    std::fs::write(
-        cli.folder.path().join("hufu.toml"),
-        config.replace(&format!("admin.token = \"{TOKEN}\"\n"), ""),
-    )
-    .unwrap();
+    let own = format!("admin.token = \"{TOKEN}\"\n");
+    cli.write(&cli.config().replace(&own, ""));
     let (code, _, err) = cli.said(&["count"]);
     assert!(code == 2 && err.contains("admin.token is not set"), "{err}");
 }

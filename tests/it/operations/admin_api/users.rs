@@ -383,6 +383,7 @@ async fn a_change_of_which_nobody_knows_the_outcome_has_an_audit_line() {
                     && line["outcome"] == outcome
                     && line["app"] == "shop"
                     && line["user"].is_string()
+                    && line["by"] == "admin"
                     && line["from"] == "127.0.0.1"
             });
             assert!(line.is_some(), "{audit} {outcome}: {log}");
