@@ -51,7 +51,7 @@ impl PlatformBody {
         place: InFlight,
     ) -> Self {
         let length = match &answer {
-            Some(answer) => answer.length(),
+            Some(answer) => answer.length,
             None => Some(begun.len() as u64),
         };
         let rest = stream::unfold(answer, move |answer| {

@@ -60,6 +60,9 @@ pub struct ServerAnswer {
     pub status: u16,
     /// Names in lower case.
     pub headers: Vec<(String, Vec<u8>)>,
+    /// How long the whole body is, where the platform says so. The response itself only tells what
+    /// is left of it.
+    pub length: Option<u64>,
     host: String,
     response: Response,
 }
@@ -163,6 +166,7 @@ impl ServerCalls {
         Ok(ServerAnswer {
             status: response.status().as_u16(),
             headers,
+            length: response.content_length(),
             host: base.host(),
             response,
         })
@@ -182,12 +186,6 @@ fn streamed(pieces: mpsc::Receiver<BodyPiece>) -> Body {
 }
 
 impl ServerAnswer {
-    /// How long the body is, where the platform says so.
-    #[must_use]
-    pub fn length(&self) -> Option<u64> {
-        self.response.content_length()
-    }
-
     /// The next piece of the body; `None`: it is complete.
     pub async fn piece(&mut self) -> Result<Option<Bytes>, CallError> {
         let piece = self.response.chunk().await;

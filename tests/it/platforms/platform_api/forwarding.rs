@@ -3,7 +3,7 @@
 use futures_util::stream;
 use serde_json::{Value, json};
 
-use super::{SECRET, client, gateway, with_secret};
+use super::{SECRET, bytes, client, gateway, with_secret};
 use crate::helpers::http;
 
 /// More than is kept for a repetition.
@@ -54,6 +54,39 @@ async fn a_body_arrives_as_it_was_sent_whatever_its_length() {
                 .contains(&json!(header)),
             "{echoed}"
         );
+    }
+}
+
+#[tokio::test]
+async fn an_answer_arrives_as_it_was_sent_whatever_its_length() {
+    let gateway = gateway(&client(""));
+    const LOOKED_AT: usize = 64 * 1024;
+    for length in [
+        0,
+        1,
+        LOOKED_AT - 1,
+        LOOKED_AT,
+        LOOKED_AT + 1,
+        100 * 1024,
+        LONG,
+    ] {
+        for (framing, header) in [("", Some(length.to_string())), ("&chunked=1", None)] {
+            let get = http()
+                .get(gateway.api(&format!("/wxa/test/whole?bytes={length}{framing}")))
+                .bearer_auth(SECRET);
+            let mut answer = get.stream().await;
+            let announced = answer.headers().get("content-length");
+            let announced = announced.map(|value| value.to_str().unwrap().to_owned());
+            // What is read to its end before it goes on has a length of its own.
+            if header.is_some() || length > 2 * LOOKED_AT {
+                assert_eq!(announced, header, "{length}{framing}");
+            }
+            let mut body = Vec::new();
+            while let Some(piece) = answer.chunk().await.unwrap() {
+                body.extend_from_slice(&piece);
+            }
+            assert!(body == bytes(length), "{length}{framing}: {}", body.len());
+        }
     }
 }
 

@@ -66,6 +66,7 @@ pub(crate) fn wechat(settings: SandboxSettings) -> Arc<Sandbox> {
                         .route("/leak-header", web::to(leak_in_header))
                         .route("/redirect", web::to(redirect))
                         .route("/large", web::to(large))
+                        .route("/whole", web::to(whole))
                         .route("/break", web::to(broken)),
                 )
                 .configure(hufu::sandbox::configure(shared.clone()))
@@ -141,6 +142,24 @@ async fn redirect(request: HttpRequest) -> HttpResponse {
             format!("/wxa/test/echo?{}", request.query_string()),
         ))
         .finish()
+}
+
+/// So many bytes, with a length unless they are chunked.
+async fn whole(query: web::Query<std::collections::HashMap<String, String>>) -> HttpResponse {
+    let bytes = Bytes::from(bytes(query["bytes"].parse().unwrap()));
+    let mut answer = HttpResponse::Ok();
+    if query.contains_key("chunked") {
+        answer.streaming(stream::iter([Ok::<_, std::io::Error>(bytes)]))
+    } else {
+        answer.body(bytes)
+    }
+}
+
+/// So many bytes; none of their 64 KiB is like the next.
+pub(crate) fn bytes(count: usize) -> Vec<u8> {
+    (0..count)
+        .map(|at| (at % 251 + at / 65_536) as u8)
+        .collect()
 }
 
 /// So many pieces of 64 KiB, without a length.
