@@ -295,11 +295,10 @@ impl Platform {
     }
 
     pub(super) fn app_ticket(&self, app: &str, kind: &str) -> Result<Granted, Denied> {
-        let name = format!("{app} {kind}");
         self.state
             .lock()
             .tickets
-            .stable(&name, false, self.now())
+            .stable(&ticket_owner(app, kind), false, self.now())
             .ok_or(Denied::QuotaUsedUp)
     }
 
@@ -311,6 +310,12 @@ impl Platform {
     /// Whether an access_token is good now.
     pub fn knows_token(&self, token: &str) -> bool {
         self.app_of_token(token).is_ok()
+    }
+
+    /// Whether a ticket for pages (`jsapi`) or cards (`wx_card`) of an app is good now.
+    pub fn knows_ticket(&self, app: &str, kind: &str, ticket: &str) -> bool {
+        let owner = self.state.lock().tickets.app_of(ticket, self.now());
+        owner.is_some_and(|owner| owner == ticket_owner(app, kind))
     }
 
     /// The stable access_token of an app, as whoever fetches it gets it.
@@ -440,4 +445,9 @@ impl SimulatorState {
             self.codes.spend(code);
         }
     }
+}
+
+/// Tickets of both kinds stand in one list.
+fn ticket_owner(app: &str, kind: &str) -> String {
+    format!("{app} {kind}")
 }

@@ -2,7 +2,7 @@
 //! that a seed decides.
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -31,6 +31,9 @@ impl Dice {
     }
 }
 
+/// Clients at the same time.
+const CLIENTS: u64 = 4;
+
 /// Where the gateways listen (`None`: dead at the moment), and how many answers all clients
 /// together have had from them.
 pub(crate) struct Slots {
@@ -39,6 +42,39 @@ pub(crate) struct Slots {
 }
 
 impl Slots {
+    /// Clients ask again and again while each gateway is killed so many times at random moments, and
+    /// another is started in its place; `at`: where its clients go; `ask`: whether an answer came.
+    /// Answers the last gateways.
+    pub(crate) async fn ask_under_kills(
+        gateways: [Gateway; 2],
+        kills: usize,
+        seed: u64,
+        at: fn(&Gateway) -> SocketAddr,
+        ask: impl AsyncFn(SocketAddr) -> bool,
+    ) -> Vec<Gateway> {
+        let slots = Arc::new(Self::new(gateways.each_ref().map(at)));
+        let stop = AtomicBool::new(false);
+        let client = async |number: u64| {
+            let mut dice = Dice::new(seed ^ number);
+            while !stop.load(Ordering::Relaxed) {
+                let Some(at) = slots.any(&mut dice) else {
+                    tokio::task::yield_now().await;
+                    continue;
+                };
+                if ask(at).await {
+                    slots.answered();
+                }
+            }
+        };
+        let struck = async {
+            let survivors = slots.strike(gateways, kills, seed, at).await;
+            stop.store(true, Ordering::Relaxed);
+            survivors
+        };
+        let (survivors, _) = tokio::join!(struck, join_all((0..CLIENTS).map(client)));
+        survivors
+    }
+
     /// Both live.
     pub(crate) fn new(at: [SocketAddr; 2]) -> Self {
         Self {

@@ -2,6 +2,7 @@
 //! against what it describes.
 
 mod authorizers;
+mod busy;
 mod command;
 mod openapi;
 mod tokens;

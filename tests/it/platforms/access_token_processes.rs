@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -14,7 +14,7 @@ use nix::sys::signal::Signal;
 use serde_json::json;
 
 use crate::helpers::{
-    APPID, Dice, Gateway, GatewayBuilder, HttpAnswer, RedisServer, Slots, http, live_sandbox, until,
+    APPID, Gateway, GatewayBuilder, HttpAnswer, RedisServer, Slots, http, live_sandbox, until,
 };
 
 const ADMIN_TOKEN: &str = "admin-token-that-nobody-may-see";
@@ -127,45 +127,27 @@ async fn a_hundred_kills_cost_no_good_token_and_no_storm() {
     });
     let first = configured(&redis.url(""), "").start_with(Arc::new(wechat));
     let gateways = [first.sibling(), first];
-    let slots = Arc::new(Slots::new([gateways[0].admin, gateways[1].admin]));
-    let (stop, given) = (
-        Arc::new(AtomicBool::new(false)),
-        Arc::new(AtomicUsize::new(0)),
-    );
+    let wechat = gateways[0].wechat.clone();
+    let given = AtomicUsize::new(0);
+    let client = http();
     let began = monotonic_now();
-    let clients = (0..4_u64).map(|n| {
-        let (slots, stop, given) = (slots.clone(), stop.clone(), given.clone());
-        let wechat = gateways[0].wechat.clone();
-        tokio::spawn(async move {
-            let (client, mut dice) = (http(), Dice::new(seed ^ n));
-            while !stop.load(Ordering::Relaxed) {
-                let Some(at) = slots.any(&mut dice) else {
-                    tokio::task::yield_now().await;
-                    continue;
-                };
-                let sent = monotonic_now();
-                let request = client.get(format!("http://{at}{PATH}"));
-                let answer = request.bearer_auth(ADMIN_TOKEN).try_send().await;
-                let Ok(answer) = answer else { continue };
-                let body = answer.json();
-                slots.answered();
-                if let Some(token) = body["access_token"].as_str() {
-                    let is_good = wechat.platform.knows_token(token);
-                    let promised = body["expires_in"].as_u64().unwrap();
-                    assert!(is_good || sent.elapsed().as_secs() >= promised, "{body}");
-                    given.fetch_add(1, Ordering::Relaxed);
-                }
-            }
-        })
-    });
-    let clients: Vec<_> = clients.collect();
-    let survivors = slots
-        .strike(gateways, KILLS, seed, |gateway| gateway.admin)
-        .await;
-    stop.store(true, Ordering::Relaxed);
-    for client in join_all(clients).await {
-        client.unwrap();
-    }
+    let ask = async |at| {
+        let sent = monotonic_now();
+        let request = client.get(format!("http://{at}{PATH}"));
+        let Ok(answer) = request.bearer_auth(ADMIN_TOKEN).try_send().await else {
+            return false;
+        };
+        let body = answer.json();
+        if let Some(token) = body["access_token"].as_str() {
+            let is_good = wechat.platform.knows_token(token);
+            let promised = body["expires_in"].as_u64().unwrap();
+            assert!(is_good || sent.elapsed().as_secs() >= promised, "{body}");
+            given.fetch_add(1, Ordering::Relaxed);
+        }
+        true
+    };
+    let survivors =
+        Slots::ask_under_kills(gateways, KILLS, seed, |gateway| gateway.admin, ask).await;
     let took = began.elapsed().as_secs();
     let fetched = fetches(&survivors[0]);
     println!(

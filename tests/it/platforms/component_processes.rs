@@ -2,10 +2,9 @@
 //! change, and `kill -9` in the middle of a refresh.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use futures_util::future::join_all;
 use hufu::clock::{Clock as _, SystemClock};
 use hufu::crypto::keyring::{Keyring, NamingKey, generate_key, parse_key};
 use hufu::crypto::random;
@@ -18,8 +17,8 @@ use serde_json::{Value, json};
 
 use crate::helpers::store::settings;
 use crate::helpers::{
-    APPID, Dice, Gateway, GatewayBuilder, HttpAnswer, RedisServer, Sandbox, Slots, echo_upstream,
-    http, live_sandbox, sandbox, tls_provider, until,
+    APPID, Gateway, GatewayBuilder, HttpAnswer, RedisServer, Sandbox, Slots, echo_upstream, http,
+    live_sandbox, sandbox, tls_provider, until,
 };
 use crate::operations::doctor::doctor;
 use crate::sessions::leaks::{assert_absent, stored};
@@ -495,42 +494,25 @@ async fn kills_in_the_middle_of_refreshes_lose_no_authorization() {
     let path = format!("{AUTHORIZERS}/{APPID}/access-token");
     let first = scene.gateway("");
     let gateways = [first.sibling(), first];
-    let slots = Arc::new(Slots::new([gateways[0].admin, gateways[1].admin]));
-    let stop = Arc::new(AtomicBool::new(false));
-    let given = Arc::new(AtomicUsize::new(0));
-    let clients = (0..4_u64).map(|n| {
-        let (slots, stop, given) = (slots.clone(), stop.clone(), given.clone());
-        let (wechat, path) = (scene.wechat.clone(), path.clone());
-        tokio::spawn(async move {
-            let (client, mut dice) = (http(), Dice::new(seed ^ n));
-            while !stop.load(Ordering::Relaxed) {
-                let Some(at) = slots.any(&mut dice) else {
-                    tokio::task::yield_now().await;
-                    continue;
-                };
-                let request = client.get(format!("http://{at}{path}"));
-                let answer = request.bearer_auth(ADMIN_TOKEN).try_send().await;
-                let Ok(answer) = answer else { continue };
-                slots.answered();
-                let body = answer.json();
-                for fatal in ["misconfigured", "app_not_authorized"] {
-                    assert_ne!(body["code"], fatal, "{body}");
-                }
-                if let Some(token) = body["access_token"].as_str() {
-                    let is_good = wechat.platform.knows_token(token);
-                    given.fetch_add(usize::from(is_good), Ordering::Relaxed);
-                }
-            }
-        })
-    });
-    let clients: Vec<_> = clients.collect();
-    let survivors = slots
-        .strike(gateways, KILLS, seed, |gateway| gateway.admin)
-        .await;
-    stop.store(true, Ordering::Relaxed);
-    for client in join_all(clients).await {
-        client.unwrap();
-    }
+    let given = AtomicUsize::new(0);
+    let client = http();
+    let ask = async |at| {
+        let request = client.get(format!("http://{at}{path}"));
+        let Ok(answer) = request.bearer_auth(ADMIN_TOKEN).try_send().await else {
+            return false;
+        };
+        let body = answer.json();
+        for fatal in ["misconfigured", "app_not_authorized"] {
+            assert_ne!(body["code"], fatal, "{body}");
+        }
+        if let Some(token) = body["access_token"].as_str() {
+            let is_good = scene.wechat.platform.knows_token(token);
+            given.fetch_add(usize::from(is_good), Ordering::Relaxed);
+        }
+        true
+    };
+    let survivors =
+        Slots::ask_under_kills(gateways, KILLS, seed, |gateway| gateway.admin, ask).await;
     assert!(given.load(Ordering::Relaxed) > KILLS);
     for survivor in survivors {
         // One that looked for a token while another gateway died waits for the lease to end.

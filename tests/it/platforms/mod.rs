@@ -13,4 +13,5 @@ mod outbound_proxy;
 pub(crate) mod platform_api;
 pub(crate) mod push;
 mod sandbox;
+mod ticket_processes;
 mod trouble;

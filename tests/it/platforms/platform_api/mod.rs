@@ -4,6 +4,7 @@ mod attacks;
 pub(crate) mod authorizers;
 mod forwarding;
 mod listeners;
+mod official_accounts;
 mod own_endpoints;
 mod page;
 mod paths;
@@ -69,6 +70,7 @@ pub(crate) fn wechat(settings: SandboxSettings) -> Arc<Sandbox> {
                         .route("/whole", web::to(whole))
                         .route("/break", web::to(broken)),
                 )
+                .route(official_accounts::MENU, web::to(echo))
                 .configure(hufu::sandbox::configure(shared.clone()))
         };
         let server = HttpServer::new(app).workers(1).disable_signals();

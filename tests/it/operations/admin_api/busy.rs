@@ -1,0 +1,95 @@
+//! A change of claims that others overtake each time.
+
+use serde_json::{Value, json};
+
+use super::command::Cli;
+use super::{TOKEN, admin, gateway, openid, text};
+use crate::helpers::{Gateway, HttpAnswer, Instead, Link, RedisServer, http, until};
+
+/// What the gateway's scripts answer if something is no longer as it was read. Nothing is run.
+const OVERTAKEN: &[(&str, Instead)] = &[("EVALSHA", Instead::Bytes(":0\r\n"))];
+
+async fn changed(gateway: &Gateway) -> HttpAnswer {
+    let path = format!("/admin/api/users/claims?app=shop&user={}", openid("alice"));
+    let request = http().request("PATCH", gateway.admin_at(&path));
+    let patch = json!({"role": "staff"});
+    request.bearer_auth(TOKEN).json(&patch).await
+}
+
+/// What Redis has of the user, through another gateway.
+async fn kept(gateway: &Gateway, login: &Value) -> [Value; 2] {
+    let path = format!("/users?app=shop&user={}", openid("alice"));
+    let (_, shown) = admin(gateway, "GET", &path).await;
+    let path = format!("/sessions/{}", text(login, "session_id"));
+    let (_, session) = admin(gateway, "GET", &path).await;
+    [&shown["changed_claims"], &session["claims"]].map(Clone::clone)
+}
+
+#[tokio::test]
+async fn a_change_that_others_overtake_all_the_time_is_given_up_and_changes_nothing() {
+    let redis = RedisServer::start(&[]);
+    let link = Link::refusing(redis.port(), OVERTAKEN);
+    let one = gateway(&redis.url(""), "store.timeout = \"1s\"\n");
+    let login = one.login("alice").await;
+    let nothing = kept(&one, &login).await;
+    let busy = one.sibling_over(&link.url());
+
+    // On a busy machine the time may end within a round: then the store is unavailable, and another
+    // try says what is the matter.
+    let given_up = until("the change to be given up", async || {
+        let answer = changed(&busy).await;
+        (answer.status() != 503).then_some(answer)
+    })
+    .await;
+    assert_eq!(
+        (given_up.status(), given_up.code()),
+        (429, Some("rate_limited"))
+    );
+    assert_eq!(given_up.header("retry-after"), "1");
+    let problem = given_up.json();
+    assert_eq!(problem["retry_after"], 1);
+    let detail = text(&problem, "detail");
+    assert!(detail.contains("changed by others all the time; nothing was changed"));
+
+    let cli = Cli::new(&busy, "users");
+    let alice = openid("alice");
+    let command = [
+        "claims",
+        "--app",
+        "shop",
+        "--user",
+        &alice,
+        "--set",
+        "role=staff",
+    ];
+    let (code, out, err) = until("the command to say so", async || {
+        let said = cli.said(&command);
+        (!said.2.contains("(store_unavailable)")).then_some(said)
+    })
+    .await;
+    assert_eq!((code, out.as_str()), (1, ""), "{err}");
+    assert!(
+        err.contains(detail) && err.contains("Try again in 1 s."),
+        "{err}"
+    );
+
+    let counted = r#"hufu_user_changes_total{app="shop",operation="claims",outcome="busy"}"#;
+    assert_eq!(busy.counted(counted).await, 2);
+    let log = busy.stderr();
+    let lines = log
+        .lines()
+        .filter_map(|line| serde_json::from_str(line).ok());
+    let audited = lines.filter(|line: &Value| {
+        line["audit"] == "claims"
+            && line["outcome"] == "failed"
+            && line["set"] == "role"
+            && text(line, "message").contains("others changed the user's sessions")
+    });
+    assert_eq!(audited.count(), 2, "{log}");
+    assert_eq!(kept(&one, &login).await, nothing);
+
+    link.learn();
+    assert_eq!(changed(&busy).await.status(), 200);
+    let role = json!({"role": "staff"});
+    assert_eq!(kept(&one, &login).await, [role.clone(), role]);
+}
