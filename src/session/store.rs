@@ -158,7 +158,7 @@ pub enum Rotated {
 /// How many sessions a store holds, as far as that can be known without looking at each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SessionCount {
-    /// Not fewer.
+    /// Not fewer, as far as the store's keys are those of users and sessions.
     pub at_least: u64,
     /// Not more.
     pub at_most: u64,

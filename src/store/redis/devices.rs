@@ -79,8 +79,10 @@ impl RedisStore {
     }
 
     /// From the number of keys, which Redis knows without looking. A user who is signed in has one
-    /// of their own, and one for each session; answers of logins and rotations live for seconds and
-    /// are among them.
+    /// of their own, and one for each session. Keys of other kinds, such as the states of blocked
+    /// users, are among them and make `at_least` too high. To leave them out would take a scan: a
+    /// counter of sessions or states would have to change when a key expires, and Redis tells
+    /// nobody in a way that could not be missed.
     pub(super) async fn count_keys(&self) -> Result<SessionCount, StoreError> {
         let sizes: Vec<u64> = self
             .connector
