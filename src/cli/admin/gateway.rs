@@ -1,4 +1,4 @@
-//! Which gateway a command asks, and about which user.
+//! Which gateway a command asks, and with which token.
 
 use std::path::{Path, PathBuf};
 
@@ -7,24 +7,10 @@ use clap::Args;
 
 use super::client::{AdminClient, FoundToken};
 use crate::admin::AdminToken;
-use crate::cli::{UsageError, say};
+use crate::cli::UsageError;
 use crate::config::Settings;
 use crate::files;
-use crate::provider::registry::platform;
 use crate::secret::Secret;
-
-#[derive(Debug, Args)]
-pub(in crate::cli) struct UserArgs {
-    /// The app's name in the configuration; required if there are several
-    #[arg(long, value_name = "NAME")]
-    pub(in crate::cli) app: Option<String>,
-    /// The id of the user's app, if the configured one acts for it
-    #[arg(long, value_name = "APPID")]
-    pub(in crate::cli) authorizer: Option<String>,
-    /// The user: an openid
-    #[arg(long, value_name = "OPENID")]
-    pub(in crate::cli) user: String,
-}
 
 /// Which gateway, and what opens its API. The token itself is no option: arguments can be read by
 /// every user of the machine.
@@ -52,49 +38,6 @@ pub(in crate::cli) struct GatewayArgs {
     /// The file with the token, instead of the configuration's
     #[arg(long, value_name = "FILE", global = true, conflicts_with = "token_env")]
     token_file: Option<PathBuf>,
-}
-
-/// Says what is odd about a user's id, where the configuration says of which platform it is.
-pub(in crate::cli) fn note_doubt(
-    settings: Option<&Settings>,
-    app: Option<&str>,
-    user: Option<&str>,
-) {
-    let doubt = settings
-        .zip(user)
-        .and_then(|(settings, user)| user_doubt(settings, app, user));
-    if let Some(odd) = doubt {
-        say(&format!(
-            "note: --user {odd}. A backend gets it as X-WX-OPENID"
-        ));
-    }
-}
-
-fn user_doubt(settings: &Settings, app: Option<&str>, user: &str) -> Option<String> {
-    let mut apps = settings
-        .apps
-        .iter()
-        .filter(|known| app.is_none_or(|app| *known.name == *app));
-    let app = apps.next().filter(|_| apps.next().is_none())?;
-    let doubt = platform(app.provider).user_doubt?;
-    doubt(user)
-}
-
-/// The parts of a query that name a user.
-pub(in crate::cli) fn query<'a>(
-    app: &'a Option<String>,
-    authorizer: &'a Option<String>,
-    user: Option<&'a str>,
-) -> Vec<(&'static str, &'a str)> {
-    let named = [
-        ("app", app.as_deref()),
-        ("authorizer_appid", authorizer.as_deref()),
-        ("user", user),
-    ];
-    named
-        .into_iter()
-        .filter_map(|(name, value)| Some((name, value?)))
-        .collect()
 }
 
 impl GatewayArgs {

@@ -6,7 +6,7 @@ use reqwest::Method;
 use serde_json::Value;
 
 use super::table;
-use crate::cli::admin::{AdminClient, GatewayArgs, UserArgs, note_doubt, number, query, show_json};
+use crate::cli::admin::{AdminClient, GatewayArgs, NamedUser, UserArgs, number, show_json};
 use crate::cli::{print, say};
 use crate::session::SessionId;
 
@@ -67,8 +67,7 @@ struct SessionArg {
 
 pub(crate) fn run(args: &SessionsArgs) -> Result<()> {
     let (client, settings) = args.gateway.client()?;
-    let (app, user) = args.command.named();
-    note_doubt(settings.as_ref(), app, user);
+    args.command.user().note_doubt(settings.as_ref());
     let answer = actix_web::rt::System::new().block_on(args.command.ask(&client))?;
     if args.json {
         return show_json(answer);
@@ -76,13 +75,23 @@ pub(crate) fn run(args: &SessionsArgs) -> Result<()> {
     args.command.show(&answer)
 }
 
+impl CountArgs {
+    fn named(&self) -> NamedUser<'_> {
+        NamedUser {
+            app: self.app.as_deref(),
+            authorizer: self.authorizer.as_deref(),
+            user: self.user.as_deref(),
+        }
+    }
+}
+
 impl SessionsCommand {
-    /// The app and the user that it names.
-    fn named(&self) -> (Option<&str>, Option<&str>) {
+    /// The user that it is about; a session's id says that by itself.
+    fn user(&self) -> NamedUser<'_> {
         match self {
-            Self::List(who) | Self::RevokeAll(who) => (who.app.as_deref(), Some(&who.user)),
-            Self::Count(who) => (who.app.as_deref(), who.user.as_deref()),
-            Self::Show(_) | Self::Revoke(_) => (None, None),
+            Self::List(user) | Self::RevokeAll(user) => user.named(),
+            Self::Count(user) => user.named(),
+            Self::Show(_) | Self::Revoke(_) => NamedUser::default(),
         }
     }
 
@@ -91,19 +100,12 @@ impl SessionsCommand {
             Self::List(_) | Self::Show(_) | Self::Count(_) => Method::GET,
             Self::Revoke(_) | Self::RevokeAll(_) => Method::DELETE,
         };
-        let (path, query) = match self {
-            Self::List(who) | Self::RevokeAll(who) => (
-                "/sessions".to_owned(),
-                query(&who.app, &who.authorizer, Some(&who.user)),
-            ),
-            Self::Count(who) => (
-                "/sessions/count".to_owned(),
-                query(&who.app, &who.authorizer, who.user.as_deref()),
-            ),
-            Self::Show(one) | Self::Revoke(one) => {
-                (format!("/sessions/{}", one.session), Vec::new())
-            }
+        let path = match self {
+            Self::List(_) | Self::RevokeAll(_) => "/sessions".to_owned(),
+            Self::Count(_) => "/sessions/count".to_owned(),
+            Self::Show(one) | Self::Revoke(one) => format!("/sessions/{}", one.session),
         };
+        let query = self.user().query();
         client.call(method, &path, &query, None).await
     }
 

@@ -16,9 +16,10 @@ const COLUMNS: [(&str, &str); 5] = [
 ];
 
 /// What is known of one session, the most asked for first.
-const FIELDS: [&str; 11] = [
+const FIELDS: [&str; 12] = [
     "session_id",
     "app",
+    "authorizer_appid",
     "provider",
     "user",
     "unionid",

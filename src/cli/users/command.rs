@@ -8,9 +8,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::claims::{self, Setting};
-use crate::cli::admin::{
-    AdminClient, GatewayArgs, UserArgs, harmless, note_doubt, number, query, show_json,
-};
+use crate::cli::admin::{AdminClient, GatewayArgs, UserArgs, harmless, number, show_json};
 use crate::cli::{UsageError, print, say};
 use crate::clock::{Clock as _, SystemClock, UnixMillis};
 
@@ -74,8 +72,7 @@ struct BlockArgs {
 
 pub(crate) fn run(args: &UsersArgs) -> Result<()> {
     let (client, settings) = args.gateway.client()?;
-    let user = args.command.user();
-    note_doubt(settings.as_ref(), user.app.as_deref(), Some(&user.user));
+    args.command.user().named().note_doubt(settings.as_ref());
     let answer = actix_web::rt::System::new().block_on(args.command.ask(&client))?;
     if args.json {
         return show_json(answer);
@@ -93,8 +90,7 @@ impl UsersCommand {
     }
 
     async fn ask(&self, client: &AdminClient) -> Result<Value> {
-        let user = self.user();
-        let query = query(&user.app, &user.authorizer, Some(&user.user));
+        let query = self.user().named().query();
         let (method, path, body) = match self {
             Self::Show(_) => (Method::GET, "/users", None),
             Self::Claims(change) => {
@@ -150,6 +146,7 @@ fn shown(answer: &Value) -> String {
     let changed = answer["changed_claims"].to_string();
     let lines = [
         ("app", text(&answer["app"])),
+        ("authorizer_appid", text(&answer["authorizer_appid"])),
         ("provider", text(&answer["provider"])),
         ("user", text(&answer["user"])),
         ("sessions", answer["sessions"].to_string()),
