@@ -7,9 +7,8 @@ use std::sync::Arc;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
 
-use super::authorizers::{named_app, named_authorizer};
+use super::apps::{CurrentApps, named_app, named_authorizer};
 use super::operator::Operator;
-use super::user::CurrentApps;
 use crate::clock::monotonic_now;
 use crate::http::GatewayError;
 use crate::http::answer::json;
@@ -33,7 +32,7 @@ pub(super) async fn access_token(
     tokens: web::Data<AppTokens>,
 ) -> Result<HttpResponse, GatewayError> {
     let app = named_app(&req, &apps)?;
-    given(&operator, &app, &tokens).await
+    hand_out(&operator, &app, &tokens).await
 }
 
 /// The same of an authorizer.
@@ -44,10 +43,10 @@ pub(super) async fn authorizer_access_token(
     tokens: web::Data<AppTokens>,
 ) -> Result<HttpResponse, GatewayError> {
     let app = named_authorizer(&req, &apps)?;
-    given(&operator, &app, &tokens).await
+    hand_out(&operator, &app, &tokens).await
 }
 
-async fn given(
+async fn hand_out(
     operator: &Operator,
     app: &App,
     tokens: &AppTokens,

@@ -1,12 +1,13 @@
-//! `PUT` and `DELETE /admin/api/users/block?app=…&user=…`: keeps a user out.
+//! `PUT /admin/api/users/block?app=…&user=…`: keeps a user out.
 
 use actix_web::{HttpResponse, web};
 use serde::{Deserialize, Serialize};
 
+use super::apps::CurrentApps;
 use super::operator::Operator;
 use super::show_user::BlockView;
 use super::to_the_end::{outcome_of, to_the_end};
-use super::user::{CurrentApps, UserQuery};
+use super::user::UserQuery;
 use crate::clock::UnixMillis;
 use crate::http::answer::json;
 use crate::http::json_body::{Example, TypedObject};
@@ -42,7 +43,7 @@ pub(super) async fn block_user(
     apps: web::Data<CurrentApps>,
     users: web::Data<UserService>,
 ) -> Result<HttpResponse, GatewayError> {
-    let (user, _) = query.find(&apps.now())?;
+    let (user, _) = query.find(&apps)?;
     let TypedObject(BlockRequest { until, reason }) = body;
     if reason.chars().count() > Block::REASON_MAX {
         return Err(invalid(format!(
@@ -51,11 +52,10 @@ pub(super) async fn block_user(
         )));
     }
     let until = until.map(|text| time(&text)).transpose()?;
-    to_the_end(async move { block_of_operator(&users, &user, until, &reason, &operator).await })
-        .await
+    to_the_end(async move { block(&users, &user, until, &reason, &operator).await }).await
 }
 
-async fn block_of_operator(
+async fn block(
     users: &UserService,
     user: &UserKey,
     until: Option<UnixMillis>,
@@ -81,37 +81,6 @@ async fn block_of_operator(
             Err(error.into())
         }
     }
-}
-
-/// 204 when the user can sign in again, whether or not there was a block.
-pub(super) async fn unblock_user(
-    operator: Operator,
-    query: web::Query<UserQuery>,
-    apps: web::Data<CurrentApps>,
-    users: web::Data<UserService>,
-) -> Result<HttpResponse, GatewayError> {
-    let (user, _) = query.find(&apps.now())?;
-    to_the_end(async move { unblock_of_operator(&users, &user, &operator).await }).await
-}
-
-async fn unblock_of_operator(
-    users: &UserService,
-    user: &UserKey,
-    operator: &Operator,
-) -> Result<HttpResponse, GatewayError> {
-    let name = users.name_of(user);
-    match users.unblock(user).await {
-        Ok(Some(_)) => {
-            log::info!(audit = "unblock", outcome = "done", app = &*user.app, user = name.as_str(), by = &*operator.token, from = &*operator.address; "an operator lifted the block of a user");
-        }
-        Ok(None) => {}
-        Err(error) => {
-            let outcome = outcome_of(&error);
-            log::warn!(audit = "unblock", outcome = outcome, app = &*user.app, user = name.as_str(), by = &*operator.token, from = &*operator.address; "lifting the block of a user for an operator got no good answer of the store: {}", error.reason);
-            return Err(error.into());
-        }
-    }
-    Ok(HttpResponse::NoContent().finish())
 }
 
 fn time(text: &str) -> Result<UnixMillis, GatewayError> {

@@ -5,9 +5,10 @@ use std::time::Duration;
 use actix_web::{HttpResponse, web};
 use serde::Serialize;
 
+use super::apps::CurrentApps;
 use super::operator::Operator;
 use super::to_the_end::{outcome_of, to_the_end};
-use super::user::{CurrentApps, UserQuery};
+use super::user::UserQuery;
 use crate::http::answer::json;
 use crate::http::json_body::{Example, TypedObject};
 use crate::http::{ErrorCode, GatewayError};
@@ -33,15 +34,13 @@ pub(super) async fn change_claims(
     apps: web::Data<CurrentApps>,
     users: web::Data<UserService>,
 ) -> Result<HttpResponse, GatewayError> {
-    let (user, app) = query.find(&apps.now())?;
+    let (user, app) = query.find(&apps)?;
     let TypedObject(patch) = body;
-    to_the_end(async move {
-        change_of_operator(&users, &user, &patch, app.patch_life(), &operator).await
-    })
-    .await
+    to_the_end(async move { change(&users, &user, &patch, app.patch_life(), &operator).await })
+        .await
 }
 
-async fn change_of_operator(
+async fn change(
     users: &UserService,
     user: &UserKey,
     patch: &ClaimsPatch,

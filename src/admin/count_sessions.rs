@@ -4,10 +4,10 @@
 use actix_web::{HttpResponse, web};
 use serde::{Deserialize, Serialize};
 
-use super::user::{CurrentApps, user_key};
+use super::apps::CurrentApps;
+use super::user::UserQuery;
 use crate::http::answer::json;
 use crate::http::{ErrorCode, GatewayError};
-use crate::identity::NamedApp;
 use crate::session::{SessionCount, SessionService};
 
 /// A user, or nobody in particular.
@@ -34,28 +34,33 @@ pub(super) async fn count_sessions(
     apps: web::Data<CurrentApps>,
     sessions: web::Data<SessionService>,
 ) -> Result<HttpResponse, GatewayError> {
-    let named = NamedApp {
-        name: query.app.as_deref(),
-        authorizer: query.authorizer_appid.as_deref(),
-    };
-    let SessionCount { at_least, at_most } = match (named.name, &query.user) {
-        (_, Some(user)) => {
-            let count = sessions
-                .devices(&user_key(&apps.now(), named, user)?)
-                .await?
-                .len() as u64;
+    let CountQuery {
+        app,
+        authorizer_appid,
+        user,
+    } = query.into_inner();
+    let names_app = app.is_some() || authorizer_appid.is_some();
+    let SessionCount { at_least, at_most } = match user {
+        Some(user) => {
+            let query = UserQuery {
+                app,
+                authorizer_appid,
+                user,
+            };
+            let (user, _) = query.find(&apps)?;
+            let count = sessions.devices(&user).await?.len() as u64;
             SessionCount {
                 at_least: count,
                 at_most: count,
             }
         }
-        (None, None) => sessions.total().await?,
-        (Some(_), None) => {
+        None if names_app => {
             return Err(GatewayError::new(
                 ErrorCode::RequestInvalid,
                 "The sessions of an app are not counted; name a user too, or neither.",
             ));
         }
+        None => sessions.total().await?,
     };
     Ok(json(&CountAnswer {
         at_least,

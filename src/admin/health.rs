@@ -4,11 +4,11 @@
 use actix_web::HttpResponse;
 
 /// 200 `ok`.
-pub async fn healthz() -> HttpResponse {
+pub(super) async fn healthz() -> HttpResponse {
     HttpResponse::Ok().body("ok\n")
 }
 
 /// 200 `started`: the listener opens only after start-up is complete.
-pub async fn startupz() -> HttpResponse {
+pub(super) async fn startupz() -> HttpResponse {
     HttpResponse::Ok().body("started\n")
 }

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use actix_web::{HttpResponse, web};
 
-use super::user::{CurrentApps, SessionView, UserQuery};
+use super::apps::CurrentApps;
+use super::show_session::SessionView;
+use super::user::UserQuery;
 use crate::http::GatewayError;
 use crate::http::answer::json;
 use crate::session::SessionService;
@@ -15,7 +17,8 @@ pub(super) async fn list_sessions(
     apps: web::Data<CurrentApps>,
     sessions: web::Data<SessionService>,
 ) -> Result<HttpResponse, GatewayError> {
-    let devices = sessions.devices(&query.key(&apps.now())?).await?;
+    let (user, _) = query.find(&apps)?;
+    let devices = sessions.devices(&user).await?;
     let sessions: Vec<_> = devices.iter().map(SessionView::from).collect();
     Ok(json(&BTreeMap::from([("sessions", sessions)])))
 }

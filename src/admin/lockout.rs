@@ -20,7 +20,7 @@ const ADDRESSES: usize = 1000;
 
 /// Who has sent wrong tokens.
 #[derive(Debug, Default)]
-pub struct Lockout(HashMap<IpAddr, Guesses>);
+pub(super) struct Lockout(HashMap<IpAddr, Guesses>);
 
 #[derive(Debug)]
 struct Guesses {
@@ -30,7 +30,7 @@ struct Guesses {
 
 impl Lockout {
     /// How long this address has still to wait; `None`: its token may be looked at.
-    pub fn wait(&self, from: IpAddr, now: Instant) -> Option<Duration> {
+    pub(super) fn wait(&self, from: IpAddr, now: Instant) -> Option<Duration> {
         let guesses = self.0.get(&network(from))?;
         let left = guesses
             .wait()
@@ -39,7 +39,7 @@ impl Lockout {
     }
 
     /// A wrong token came.
-    pub fn wrong(&mut self, from: IpAddr, now: Instant) {
+    pub(super) fn wrong(&mut self, from: IpAddr, now: Instant) {
         self.0
             .retain(|_, guesses| now.saturating_duration_since(guesses.last) < FORGIVEN);
         if self.0.len() >= ADDRESSES
@@ -60,7 +60,7 @@ impl Lockout {
     }
 
     /// The right token came.
-    pub fn right(&mut self, from: IpAddr) {
+    pub(super) fn right(&mut self, from: IpAddr) {
         self.0.remove(&network(from));
     }
 }

@@ -7,7 +7,7 @@ use crate::http::{ErrorCode, GatewayError};
 use crate::metrics::{Exposition, Metrics};
 
 /// 200 with the page in the form that is asked for.
-pub async fn metrics(
+pub(super) async fn metrics(
     req: HttpRequest,
     metrics: web::Data<Metrics>,
 ) -> Result<HttpResponse, GatewayError> {

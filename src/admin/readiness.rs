@@ -49,7 +49,7 @@ pub struct Readiness {
 
 /// What may stand in the query.
 #[derive(Deserialize)]
-pub struct ReadyQuery {
+pub(super) struct ReadyQuery {
     /// `1`: a part that is down makes the answer 503.
     strict: Option<String>,
 }
@@ -71,7 +71,7 @@ struct PartAnswer {
 
 /// 200 while the process takes requests, also with a part down: a Redis failure must not take every
 /// replica out of the balancer. 503 while draining, and with `?strict=1` when degraded.
-pub async fn readyz(
+pub(super) async fn readyz(
     readiness: web::Data<Readiness>,
     query: web::Query<ReadyQuery>,
 ) -> HttpResponse {

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use actix_web::{HttpResponse, web};
 
+use super::apps::CurrentApps;
 use super::operator::Operator;
 use super::to_the_end::{outcome_of, to_the_end};
-use super::user::{CurrentApps, UserQuery};
+use super::user::UserQuery;
 use crate::http::GatewayError;
 use crate::http::answer::json;
 use crate::session::{SessionService, UserKey, UserService};
@@ -19,7 +20,7 @@ pub(super) async fn revoke_all_sessions(
     sessions: web::Data<SessionService>,
     users: web::Data<UserService>,
 ) -> Result<HttpResponse, GatewayError> {
-    let user = query.key(&apps.now())?;
+    let (user, _) = query.find(&apps)?;
     let name = users.name_of(&user);
     to_the_end(async move { revoke_all(&sessions, &user, &name, &operator).await }).await
 }

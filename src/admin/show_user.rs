@@ -3,7 +3,8 @@
 use actix_web::{HttpResponse, web};
 use serde::Serialize;
 
-use super::user::{CurrentApps, UserQuery};
+use super::apps::CurrentApps;
+use super::user::UserQuery;
 use crate::http::GatewayError;
 use crate::http::answer::json;
 use crate::session::{Block, ClaimsPatch, SessionService, UserService};
@@ -48,7 +49,7 @@ pub(super) async fn show_user(
     sessions: web::Data<SessionService>,
     users: web::Data<UserService>,
 ) -> Result<HttpResponse, GatewayError> {
-    let (user, _) = query.find(&apps.now())?;
+    let (user, _) = query.find(&apps)?;
     let state = users.state(&user).await?;
     let none = ClaimsPatch::default();
     let kept = state.patch.as_ref();

@@ -3,8 +3,9 @@
 use actix_web::web::to;
 
 use super::{
-    access_token, authorizers, block_user, change_claims, count_sessions, health, list_sessions,
-    metrics_page, readiness, revoke_all_sessions, revoke_session, show_session, show_user,
+    access_token, block_user, change_claims, count_sessions, health, import_authorizer,
+    list_authorizers, list_sessions, metrics_page, readiness, remove_authorizer,
+    revoke_all_sessions, revoke_session, show_session, show_user, unblock_user,
 };
 use crate::http::Endpoint;
 
@@ -31,16 +32,16 @@ pub static OPERATIONS: [Endpoint; 14] = [
     Endpoint::get("users", || to(show_user::show_user)),
     Endpoint::patch("users/claims", || to(change_claims::change_claims)),
     Endpoint::put("users/block", || to(block_user::block_user)),
-    Endpoint::delete("users/block", || to(block_user::unblock_user)),
+    Endpoint::delete("users/block", || to(unblock_user::unblock_user)),
     Endpoint::get("apps/{app}/access-token", || to(access_token::access_token)),
     Endpoint::get("apps/{app}/authorizers", || {
-        to(authorizers::list_authorizers)
+        to(list_authorizers::list_authorizers)
     }),
     Endpoint::put("apps/{app}/authorizers/{authorizer}", || {
-        to(authorizers::put_authorizer)
+        to(import_authorizer::import_authorizer)
     }),
     Endpoint::delete("apps/{app}/authorizers/{authorizer}", || {
-        to(authorizers::forget_authorizer)
+        to(remove_authorizer::remove_authorizer)
     }),
     Endpoint::get("apps/{app}/authorizers/{authorizer}/access-token", || {
         to(access_token::authorizer_access_token)

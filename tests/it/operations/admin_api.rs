@@ -286,10 +286,10 @@ async fn queries_that_name_nobody_are_refused() {
             );
         }
     }
-    assert_eq!(
-        admin(&gateway, "GET", "/sessions/count?app=shop").await.0,
-        400
-    );
+    for of_app in ["app=shop", "authorizer_appid=wx0123456789abcdef"] {
+        let path = format!("/sessions/count?{of_app}");
+        assert_eq!(admin(&gateway, "GET", &path).await.0, 400, "{of_app}");
+    }
     for (method, path, status, code) in [
         ("GET", "/sessions/x", 404, "session_not_found"),
         ("DELETE", "/sessions/%2e%2e", 404, "session_not_found"),

@@ -372,9 +372,14 @@ async fn a_change_of_which_nobody_knows_the_outcome_has_an_audit_line() {
         let changed = change(&gateway, "alice", json!({"vip": true})).await;
         let blocked = block(&gateway, "alice", json!({"reason": "fraud"})).await;
         let lifted = admin(&gateway, "DELETE", &of("/block", "alice")).await;
-        assert_eq!((changed.0, blocked.0, lifted.0), (503, 503, 503));
+        let all = format!("/sessions?app=shop&user={}", openid("alice"));
+        let ended = admin(&gateway, "DELETE", &all).await;
+        assert_eq!(
+            (changed.0, blocked.0, lifted.0, ended.0),
+            (503, 503, 503, 503)
+        );
         let log = gateway.stderr();
-        for audit in ["claims", "block", "unblock"] {
+        for audit in ["claims", "block", "unblock", "revoke_all"] {
             let mut lines = log
                 .lines()
                 .filter_map(|line| serde_json::from_str::<Value>(line).ok());
