@@ -177,7 +177,7 @@ async fn whoever_reads_at_once_has_the_answer_at_once_and_its_end() {
     }
 }
 
-/// A client that is answered and goes on sending, a little at a time: done when its connection has
+/// A client that is answered and goes on sending, a KiB at a time: done when its connection has
 /// ended.
 async fn sends_on(gateway: &Gateway) -> JoinHandle<()> {
     let mut client = gateway.connect().await;
@@ -189,8 +189,8 @@ async fn sends_on(gateway: &Gateway) -> JoinHandle<()> {
     client.read_exact(&mut start).await.unwrap();
     assert_eq!(&start, b"HTTP/1.1 401");
     tokio::spawn(async move {
-        while client.write_all(b"xxxx").await.is_ok() {
-            // A slow sender, which never pauses for long.
+        while client.write_all(&[b'x'; 1024]).await.is_ok() {
+            // A slow sender, but none that is taken for silent, however busy this machine is.
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     })
