@@ -11,24 +11,19 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use crate::app::{DrainTimeouts, Gateway, Reloader};
-use crate::edge::SocketFile;
+use crate::edge::{CertificateWatch, SocketFile};
 use crate::http::Drain;
 
 /// Runs a gateway until it is told to end. SIGTERM, SIGINT and SIGQUIT drain it; a second one ends
 /// it at once. SIGHUP reads its configuration again. SIGUSR1 and SIGUSR2 do nothing.
 pub async fn run(gateway: Gateway) -> Result<()> {
     let mut signals = Signals::new()?;
-    let hangups = signal(SignalKind::hangup()).context("cannot listen for SIGHUP")?;
-    let ignored = actix_web::rt::spawn(ignore(
-        listen(SignalKind::user_defined1())?,
-        listen(SignalKind::user_defined2())?,
-    ));
     let Gateway {
         public_server,
         admin_server,
         platform_api_server,
         socket_files,
-        mut reloader,
+        reloader,
         drain,
         drain_timeouts,
         access,
@@ -36,12 +31,7 @@ pub async fn run(gateway: Gateway) -> Result<()> {
         certificates,
         ..
     } = gateway;
-    reloader.watch();
-    let reloads = actix_web::rt::spawn(reload_on(hangups, reloader));
-    let certificates: Vec<_> = certificates
-        .into_iter()
-        .map(|watch| actix_web::rt::spawn(watch.run()))
-        .collect();
+    let background = start_background(reloader, certificates)?;
     let admin = admin_server.handle();
     let mut served = vec![public_server.handle()];
     let platform_api = platform_api_server.map(|server| {
@@ -73,15 +63,33 @@ pub async fn run(gateway: Gateway) -> Result<()> {
     if let Some(platform_api) = platform_api {
         let _ = platform_api.await;
     }
-    reloads.abort();
-    ignored.abort();
-    certificates.iter().for_each(JoinHandle::abort);
+    background.iter().for_each(JoinHandle::abort);
     drop(access);
     if let Some(traces) = traces {
         // It waits for the collector, a few seconds at most.
         let _ = tokio::task::spawn_blocking(move || traces.stop()).await;
     }
     Ok(())
+}
+
+/// Starts what runs beside the servers and never ends by itself.
+fn start_background(
+    mut reloader: Reloader,
+    certificates: Vec<CertificateWatch>,
+) -> Result<Vec<JoinHandle<()>>> {
+    let hangups = listen(SignalKind::hangup())?;
+    let ignored = ignore(
+        listen(SignalKind::user_defined1())?,
+        listen(SignalKind::user_defined2())?,
+    );
+    reloader.watch();
+    let mut tasks = vec![
+        actix_web::rt::spawn(reload_on(hangups, reloader)),
+        actix_web::rt::spawn(ignored),
+    ];
+    let watches = certificates.into_iter().map(|watch| watch.run());
+    tasks.extend(watches.map(actix_web::rt::spawn));
+    Ok(tasks)
 }
 
 /// Stops the servers of clients and backends: requests in flight have their time, and what is left is cut.

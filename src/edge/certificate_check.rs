@@ -145,10 +145,7 @@ fn renewal(facts: &[Facts], files: &CertificateFiles, at: usize) -> String {
 
 /// Whether there is a way from the server's certificate to an authority.
 fn of_issuers(facts: &[Facts], files: &CertificateFiles) -> Diagnostic {
-    let file = files.cert.display();
-    let leaf = &facts[0];
-    let last = &facts[facts.len() - 1];
-    if leaf.is_self_signed() {
+    if facts[0].is_self_signed() {
         let advice = "get one from a public authority, as with certbot certonly; for a try, tell the client to trust it";
         return Diagnostic::warn(
             "issuer",
@@ -156,22 +153,32 @@ fn of_issuers(facts: &[Facts], files: &CertificateFiles) -> Diagnostic {
             advice,
         );
     }
-    if let Some(pair) = facts
+    let misplaced = facts
         .windows(2)
-        .find(|pair| pair[0].issuer.0 != pair[1].subject.0 && !pair[0].is_self_signed())
-    {
-        let seen = format!(
-            "{} was signed by {}, and behind it stands {}: some clients find no way to an authority",
-            pair[0].subject.1, pair[0].issuer.1, pair[1].subject.1
-        );
-        return Diagnostic::warn(
-            "issuer",
-            seen,
-            format!(
-                "put each certificate's authority right behind it in {file}; openssl storeutl -noout -text {file} shows them"
-            ),
-        );
+        .find(|pair| pair[0].issuer.0 != pair[1].subject.0 && !pair[0].is_self_signed());
+    match misplaced {
+        Some(pair) => of_misplaced(&pair[0], &pair[1], files),
+        None => of_last(facts, files),
     }
+}
+
+fn of_misplaced(before: &Facts, behind: &Facts, files: &CertificateFiles) -> Diagnostic {
+    let file = files.cert.display();
+    Diagnostic::warn(
+        "issuer",
+        format!(
+            "{} was signed by {}, and behind it stands {}: some clients find no way to an authority",
+            before.subject.1, before.issuer.1, behind.subject.1
+        ),
+        format!(
+            "put each certificate's authority right behind it in {file}; openssl storeutl -noout -text {file} shows them"
+        ),
+    )
+}
+
+/// Whether the last certificate of a chain leads to an authority that this machine knows.
+fn of_last(facts: &[Facts], files: &CertificateFiles) -> Diagnostic {
+    let last = &facts[facts.len() - 1];
     // The file of a complete chain does not decide whether anybody trusts its root.
     let is_complete = last.is_self_signed();
     let seen = if is_complete {
@@ -181,7 +188,7 @@ fn of_issuers(facts: &[Facts], files: &CertificateFiles) -> Diagnostic {
     };
     // A machine without authorities cannot tell. But a server's certificate that stands alone and
     // names the address of its authority's certificate lacks that one.
-    let cannot_tell = is_complete || facts.len() > 1 || leaf.issuer_at.is_none();
+    let cannot_tell = is_complete || facts.len() > 1 || last.issuer_at.is_none();
     match authorities() {
         Some(known) if known.contains(&last.issuer.0) => Diagnostic::ok("issuer", seen),
         None if cannot_tell => Diagnostic::note(

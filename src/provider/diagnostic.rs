@@ -162,19 +162,27 @@ fn address_in(text: &str) -> Option<IpAddr> {
 }
 
 fn judged(tried: Try<Identity>, host: &str, settings: &AppSettings, took: &str) -> Diagnostic {
-    let app = &settings.name;
-    let appid = &settings.appid;
-    let platform = platform(settings.provider);
-    let answer = match tried {
-        Try::Answered(answer) => answer,
+    match tried {
+        Try::Answered(answer) => judged_answer(answer, host, settings, took),
         Try::Busy(none) | Try::NotSent(none) | Try::Cut(none) | Try::Down(none) => {
             let advice = format!(
                 "{}; logins get 503 until it answers",
-                unavailable(none.fault, app)
+                unavailable(none.fault, &settings.name)
             );
-            return Diagnostic::fail(CHECK, format!("{host}: {}", none.reason), advice);
+            Diagnostic::fail(CHECK, format!("{host}: {}", none.reason), advice)
         }
-    };
+    }
+}
+
+fn judged_answer(
+    answer: Result<Identity, ExchangeError>,
+    host: &str,
+    settings: &AppSettings,
+    took: &str,
+) -> Diagnostic {
+    let app = &settings.name;
+    let appid = &settings.appid;
+    let platform = platform(settings.provider);
     match answer {
         Err(
             ExchangeError::BadCode { .. }
