@@ -90,7 +90,7 @@ pub fn build(
     let _ = rustls::crypto::ring::default_provider().install_default();
     let metrics = Arc::new(Metrics::new());
     let format = line_format(&settings, std::io::stdout().is_terminal());
-    let lost = metrics.access_lines_dropped.clone();
+    let lost = metrics.process.access_lines_dropped.clone();
     let (access_log, access) =
         AccessLog::start(format, std::io::stdout(), lost).context("cannot start the access log")?;
     let settings = Arc::new(settings);

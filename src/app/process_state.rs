@@ -86,7 +86,7 @@ impl ProcessState {
             endpoint_counters: Arc::new(EndpointCounters::new(&ENDPOINTS, "", &metrics)),
             websockets: Arc::new(Websockets::new(
                 settings.websockets,
-                metrics.websockets_open.clone(),
+                metrics.listener.websockets_open.clone(),
             )),
             metrics,
             settings,

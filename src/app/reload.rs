@@ -52,6 +52,7 @@ impl Reloader {
         let (generation, _) = ConfigGeneration::new(first);
         process
             .metrics
+            .process
             .configuration_read(SystemClock.unix_now().0 / 1000);
         Self {
             file,
@@ -95,13 +96,14 @@ impl Reloader {
         };
         match applied {
             Ok(()) => {
-                self.process.metrics.reload("applied");
+                self.process.metrics.process.reload("applied");
                 self.process
                     .metrics
+                    .process
                     .configuration_read(SystemClock.unix_now().0 / 1000);
             }
             Err(why) => {
-                self.process.metrics.reload("refused");
+                self.process.metrics.process.reload("refused");
                 log::error!("reload failed, the previous configuration stays in use: {why:#}");
             }
         }

@@ -127,7 +127,7 @@ impl WorkerAssertions {
     pub fn new(issuer: Arc<AssertionIssuer>, clock: Arc<dyn Clock>, metrics: Arc<Metrics>) -> Self {
         let cache = CountedCache {
             cache: RefCell::new(AssertionCache::new(issuer.settings.cache)),
-            bytes: metrics.assertion_cache_bytes.clone(),
+            bytes: metrics.session.assertion_cache_bytes.clone(),
         };
         Self {
             answer_header: answer_header(&issuer),
@@ -193,7 +193,7 @@ impl WorkerAssertions {
         match self.issuer.issue(live, appid, audience, times) {
             Ok(assertion) => {
                 let assertion: Rc<str> = assertion.into();
-                self.metrics.assertions_signed.inc();
+                self.metrics.session.assertions_signed.inc();
                 self.cache
                     .change(|cache| cache.keep(key, assertion.clone(), now + life / 2, now));
                 Some(assertion)
@@ -314,8 +314,8 @@ mod tests {
         // A changed record.
         live.stamp = RecordStamp([1; 15]);
         assert_ne!(second, at(31, &live));
-        assert_eq!(assertions.metrics.assertions_signed.get(), 3);
-        let bytes = |of: &WorkerAssertions| of.metrics.assertion_cache_bytes.get();
+        assert_eq!(assertions.metrics.session.assertions_signed.get(), 3);
+        let bytes = |of: &WorkerAssertions| of.metrics.session.assertion_cache_bytes.get();
         assert!(bytes(&assertions) > 0);
         let mut issuer = (*assertions.issuer).clone();
         issuer.settings.cache = 1;

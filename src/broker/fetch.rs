@@ -1,23 +1,25 @@
 //! Obtains a token: from the store, where another gateway has fetched one, else from the platform,
 //! by the one gateway that holds the lease.
 
+mod ask;
+mod report;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::authorizer::{Authorizer, down, unanswered};
-use super::fetched::{Fetched, RefreshTokens};
+use self::ask::granted;
+use super::fetched::RefreshTokens;
 use super::slot::{AppSlot, SlotKind};
 use super::state::{Origin, refused_twice, rest, unavailable};
 use super::ticket;
 use crate::backoff;
-use crate::clock::{Clock, UnixMillis, millis, monotonic_now};
+use crate::clock::{Clock, UnixMillis, monotonic_now};
 use crate::identity::{
-    AccessToken, App, AppTokenError, AppTokenSource, ComponentApi, ComponentStore, ExchangeError,
-    GrantedToken, NewRefreshToken, NewToken, PlatformTokens, REFUSED_TWICE, StoredToken,
-    TokenGrant, TokenLease,
+    AccessToken, App, AppTokenError, AppTokenSource, ComponentStore, NewRefreshToken, NewToken,
+    PlatformTokens, StoredToken, TokenGrant, TokenLease,
 };
-use crate::metrics::{AppLabel, AppOutcome, Metrics};
+use crate::metrics::Metrics;
 use crate::session::{StoreError, Written};
 use parking_lot::Mutex;
 
@@ -38,9 +40,6 @@ pub(super) struct Fetcher {
 /// How many calls a fetch takes at most where another app acts for this one: with the wait for that
 /// one's token.
 const CALLS_FOR_AUTHORIZER: u32 = 5;
-
-/// As often as the platform pushes tickets by itself.
-const START_AGAIN: Duration = Duration::from_secs(600);
 
 /// A lease that this process holds.
 struct Lease {
@@ -196,75 +195,6 @@ impl Fetcher {
         }
     }
 
-    /// Asks the platform, in the way that the operator has chosen.
-    async fn fetched(
-        &self,
-        slot: &AppSlot,
-        app: &App,
-        tokens: &dyn AppTokenSource,
-    ) -> Result<Fetched, ExchangeError> {
-        if let SlotKind::Ticket(kind) = slot.kind {
-            return Ok(Fetched {
-                token: ticket::fetched(app, kind, tokens).await?,
-                refresh: None,
-            });
-        }
-        let token = match (app.component_api(), app.acting()) {
-            (None, _) => granted(app, None).await?,
-            (Some(api), None) => self.by_ticket(app, api).await?,
-            (Some(api), Some(acting)) => {
-                let authorizer = Authorizer {
-                    name: &slot.name,
-                    appid: &app.appid,
-                    acting,
-                    api,
-                };
-                return authorizer.fetched(&*self.components, tokens).await;
-            }
-        };
-        Ok(Fetched {
-            token,
-            refresh: None,
-        })
-    }
-
-    /// The token of an app that acts for others.
-    async fn by_ticket(
-        &self,
-        app: &App,
-        api: &dyn ComponentApi,
-    ) -> Result<GrantedToken, ExchangeError> {
-        let found = self.components.ticket(&app.appid).await;
-        let ticket = found.map_err(|error| down(&error))?;
-        let Some(ticket) = ticket else {
-            self.start_tickets(app, api).await;
-            return Err(unanswered(api.no_ticket().replace("{app}", &app.name)));
-        };
-        api.fetch(&ticket).await
-    }
-
-    /// Asks the platform to push tickets, and not again for a while. A platform that has not
-    /// stopped takes no notice.
-    pub(super) async fn start_tickets(&self, app: &App, api: &dyn ComponentApi) {
-        let now = monotonic_now();
-        {
-            let mut started = self.started.lock();
-            let last = started.get(&app.appid);
-            if last.is_some_and(|last| now.saturating_duration_since(*last) < START_AGAIN) {
-                return;
-            }
-            started.insert(app.appid.clone(), now);
-        }
-        match api.start_tickets().await {
-            Ok(()) => {
-                log::info!(app = &*app.name; "there is no ticket of {}, so the platform was asked to push one", app.appid);
-            }
-            Err(error) => {
-                log::warn!(app = &*app.name; "there is no ticket of {}, and the platform cannot be asked to push one: {error}", app.appid);
-            }
-        }
-    }
-
     /// Without the store: what there is, or a token that does not disturb those of others.
     async fn alone(
         &self,
@@ -295,107 +225,5 @@ impl Fetcher {
             Ok(granted) => Ok(self.fresh(slot, app, granted, Origin::Process, asked)),
             Err(error) => Err(self.failed(slot, app, &error)),
         }
-    }
-
-    fn fresh(
-        &self,
-        slot: &AppSlot,
-        app: &App,
-        granted: GrantedToken,
-        origin: Origin,
-        asked: Instant,
-    ) -> AccessToken {
-        let expires_in = granted.expires_in;
-        let token = AccessToken {
-            text: granted.token,
-            until: asked + expires_in,
-        };
-        self.shown(slot, app, Duration::ZERO, expires_in);
-        let mut state = slot.state.lock();
-        if state.is_refused(&token.text) {
-            log::warn!(app = &*app.name; "the platform refused the {} of {} and gives the same one again, so it is used; no other fetch for {} s", slot.kind.noun(), app.appid, REFUSED_TWICE.as_secs());
-            self.count(slot, app, "same");
-        } else {
-            log::info!(app = &*app.name; "{} of {} fetched, good for {} s", slot.kind.noun(), app.appid, expires_in.as_secs());
-            self.count(slot, app, "ok");
-        }
-        state.obtained(token, origin, Duration::ZERO, monotonic_now())
-    }
-
-    fn failed(&self, slot: &AppSlot, app: &App, error: &ExchangeError) -> AppTokenError {
-        let now = monotonic_now();
-        let why = slot.state.lock().failed(error, now);
-        let left = slot.state.lock().left(now);
-        let present = match left.as_secs() {
-            0 => "there is none now".to_owned(),
-            left => format!("the present one is good for another {left} s"),
-        };
-        let (outcome, level) = match error {
-            ExchangeError::Misconfigured { .. } => ("misconfigured", log::Level::Error),
-            ExchangeError::NotAuthorized { .. } => ("app_not_authorized", log::Level::Warn),
-            ExchangeError::Throttled { .. } => ("throttled", log::Level::Warn),
-            ExchangeError::Unavailable { .. } => ("unavailable", log::Level::Warn),
-            _ => ("platform_error", log::Level::Error),
-        };
-        log::log!(level, app = &*app.name; "no new {} of {}, {present}: {error}", slot.kind.noun(), app.appid);
-        self.count(slot, app, outcome);
-        why
-    }
-
-    pub(super) fn count_refusal(&self, app: &App) {
-        self.metrics
-            .app_token_refusals
-            .get_or_create(&AppLabel {
-                app: app.name.to_string(),
-            })
-            .inc();
-    }
-
-    fn count(&self, slot: &AppSlot, app: &App, outcome: &'static str) {
-        let fetches = match slot.kind {
-            SlotKind::Access => &self.metrics.app_token_fetches,
-            SlotKind::Ticket(_) => &self.metrics.app_ticket_fetches,
-        };
-        fetches
-            .get_or_create(&AppOutcome {
-                app: app.name.to_string(),
-                outcome,
-            })
-            .inc();
-    }
-
-    /// Shows when the access token was fetched and when it ends.
-    fn shown(&self, slot: &AppSlot, app: &App, age: Duration, expires_in: Duration) {
-        // There may be thousands of authorizers.
-        if slot.kind != SlotKind::Access || app.authorizer().is_some() {
-            return;
-        }
-        let label = AppLabel {
-            app: app.name.to_string(),
-        };
-        let now = self.clock.unix_now();
-        let metrics = &self.metrics;
-        for (gauge, at) in [
-            (
-                &metrics.app_token_fetched,
-                now.0.saturating_sub(millis(age)),
-            ),
-            (&metrics.app_token_ends, now.plus(expires_in).0),
-        ] {
-            gauge
-                .get_or_create(&label)
-                .set(i64::try_from(at / 1000).unwrap_or(i64::MAX));
-        }
-    }
-}
-
-/// Asks the platform; `None`: in the way that the operator has chosen.
-async fn granted(app: &App, grant: Option<TokenGrant>) -> Result<GrantedToken, ExchangeError> {
-    match app.app_token() {
-        Some(api) => api.fetch(grant.unwrap_or_else(|| api.grant())).await,
-        None => Err(ExchangeError::Nonsense {
-            reason: "the platform of this app has no access tokens any more".to_owned(),
-            platform_code: None,
-        }),
     }
 }

@@ -123,7 +123,7 @@ impl Acceptor {
             Ok(Err(error)) => ("failed", Err(error)),
             Err(late) => ("timeout", Err(late.into())),
         };
-        self.metrics.tls_handshake(outcome);
+        self.metrics.listener.tls_handshake(outcome);
         stream
     }
 }

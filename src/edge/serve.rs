@@ -171,7 +171,7 @@ impl<H: Handler> ListenerWorker<H> {
             .context
             .metrics
             .as_ref()
-            .map(|metrics| metrics.connection_opened());
+            .map(|metrics| metrics.listener.connection_opened());
         self.look_at_room();
         let client = ClientConnection::new(
             stream,
@@ -196,7 +196,7 @@ impl<H: Handler> ListenerWorker<H> {
         let Some((room, metrics)) = self.room.zip(self.context.metrics.as_ref()) else {
             return;
         };
-        if usize::try_from(metrics.connections_open.get()).is_ok_and(|open| open >= room)
+        if usize::try_from(metrics.listener.connections_open.get()).is_ok_and(|open| open >= room)
             && THROTTLE.admit().is_some()
         {
             log::warn!(

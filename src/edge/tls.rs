@@ -218,7 +218,7 @@ impl Shown {
 impl CertificateContext {
     fn show(&self, tls: &Tls) {
         let listener = self.key.split('.').next().unwrap_or_default();
-        self.metrics.certificates(listener, tls.ends());
+        self.metrics.listener.certificates(listener, tls.ends());
     }
 }
 

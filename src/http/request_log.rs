@@ -80,7 +80,7 @@ impl CountedRoute {
     pub fn new(metrics: &Metrics, name: &str) -> Self {
         Self {
             name: name.into(),
-            metrics: metrics.route(name),
+            metrics: metrics.listener.route(name),
         }
     }
 }
@@ -146,7 +146,7 @@ impl RequestLog {
         path: &str,
         route: Arc<CountedRoute>,
     ) -> Box<Self> {
-        reports.metrics.requests_in_flight.inc();
+        reports.metrics.listener.requests_in_flight.inc();
         let mut shown = ArrayString::new();
         // Letters of one byte each: no other method comes in.
         shown.push_str(&method[..method.floor_char_boundary(METHOD_MAX)]);
@@ -230,10 +230,13 @@ impl Drop for RequestLog {
             self.reports.drain.request_cut();
         }
         if error == Some(ErrorCode::Forbidden.word()) {
-            self.reports.metrics.forbidden_request(&self.route.name);
+            self.reports
+                .metrics
+                .listener
+                .forbidden_request(&self.route.name);
         }
         let took = monotonic_now().duration_since(self.inbound.started);
-        self.reports.metrics.requests_in_flight.dec();
+        self.reports.metrics.listener.requests_in_flight.dec();
         // How long a tunnel was open says nothing about answers.
         let answer_time = if self.status == SWITCHED {
             self.upstream.took.unwrap_or(took)

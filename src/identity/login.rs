@@ -20,7 +20,7 @@ use crate::identity::error::LoginError;
 use crate::identity::login_codes::LoginCodes;
 use crate::identity::login_hook::LoginHook;
 use crate::limit::LoginLimits;
-use crate::metrics::{AppOutcome, Metrics};
+use crate::metrics::Metrics;
 use crate::session::store::Lookup;
 use crate::session::{LoadedSession, SessionId, SessionService, StoreError};
 
@@ -93,31 +93,21 @@ impl LoginFlow {
     ) -> Result<LoginAnswer, LoginError> {
         let configured = self
             .app(named.name)
-            .inspect_err(|error| self.count("none", error.outcome()))?;
+            .inspect_err(|error| self.metrics.login.login("none", error.outcome()))?;
         let app = named
             .app_of_user(configured)
-            .inspect_err(|error| self.count(&configured.name, error.outcome()))?;
+            .inspect_err(|error| self.metrics.login.login(&configured.name, error.outcome()))?;
         let result = self.login_to(&app, code, client).await;
         let outcome = result
             .as_ref()
             .map_or_else(LoginError::outcome, |(_, outcome)| outcome);
-        self.count(&app.name, outcome);
+        self.metrics.login.login(&app.name, outcome);
         result.map(|(answer, _)| answer)
     }
 
     /// The name of the app that such a login is for, where it is configured.
     pub fn app_name(&self, app: Option<&str>) -> Option<Arc<str>> {
         self.app(app).ok().map(|app| app.name.clone())
-    }
-
-    fn count(&self, app: &str, outcome: &'static str) {
-        self.metrics
-            .logins
-            .get_or_create(&AppOutcome {
-                app: app.to_owned(),
-                outcome,
-            })
-            .inc();
     }
 
     fn app(&self, name: Option<&str>) -> Result<&App, LoginError> {

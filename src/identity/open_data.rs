@@ -215,6 +215,7 @@ impl OpenDataFlow {
 
     fn count(&self, asker: &Asker, operation: &'static str, outcome: &'static str) {
         self.metrics
+            .login
             .open_data
             .get_or_create(&AppOperation {
                 app: asker.user.app.to_string(),

@@ -113,7 +113,7 @@ impl GuessWatch {
     pub fn invalid_token(&self, from: IpAddr) {
         let sighting = self.senders.lock().saw(from, monotonic_now());
         if sighting != Sighting::Stray {
-            self.metrics.guessed_tokens.inc();
+            self.metrics.login.guessed_tokens.inc();
         }
         if let Sighting::Log { passed_over } = sighting {
             let others = if passed_over == 0 {

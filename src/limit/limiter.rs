@@ -12,7 +12,7 @@ use crate::limit::gcra::{Cell, Level, Micros};
 use crate::limit::quota::Quota;
 use crate::limit::recent::Recent;
 use crate::limit::store::{CellName, CounterStore, Limit};
-use crate::metrics::{Metrics, PolicyOutcome};
+use crate::metrics::Metrics;
 
 /// Cells remembered in a process at the least; at most twice as many, some 6 MB.
 const REMEMBERED: usize = 32 * 1024;
@@ -226,12 +226,6 @@ impl Limiter {
     }
 
     fn count(&self, policy: Policy, outcome: &'static str) {
-        self.metrics
-            .limits
-            .get_or_create(&PolicyOutcome {
-                policy: policy.as_str(),
-                outcome,
-            })
-            .inc();
+        self.metrics.login.limit(policy.as_str(), outcome);
     }
 }

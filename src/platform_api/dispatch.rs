@@ -41,6 +41,18 @@ pub struct PlatformApi {
     pub clock: Arc<dyn Clock>,
 }
 
+impl PlatformApi {
+    fn own_parts(&self) -> OwnParts<'_> {
+        OwnParts {
+            tokens: &*self.tokens,
+            tickets: &*self.tickets,
+            keys: &*self.session_keys,
+            api: server_api(),
+            now: self.clock.unix_now(),
+        }
+    }
+}
+
 /// A call under way: its log, and what it counts as.
 struct Account {
     /// What decides the shape of an error.
@@ -67,7 +79,11 @@ impl Account {
 
 impl Drop for CountedCall {
     fn drop(&mut self) {
-        self.metrics.platform_api_call(&self.call);
+        self.metrics
+            .platform
+            .api_calls
+            .get_or_create(&self.call)
+            .inc();
     }
 }
 
@@ -138,16 +154,9 @@ async fn answer(
     mut payload: actix_web::dev::Payload,
     account: &mut Account,
 ) -> Result<HttpResponse<CallAnswerBody>, GatewayError> {
+    refuse_websocket(head)?;
     let platform = server_api();
     let path = head.path();
-    if head.headers().lists("upgrade", b"websocket") {
-        // What comes behind it has no end and no deadline, so nothing may wait for it.
-        return Err(GatewayError::new(
-            ErrorCode::UpgradeInvalid,
-            "The platform's API has no WebSockets.",
-        )
-        .closing());
-    }
     let is_token = [platform.token_by_query, platform.token_by_body].contains(&path);
     if is_token {
         account.way = Way::Sdk;
@@ -162,12 +171,7 @@ async fn answer(
         if query.token.is_some() {
             return Err(two_credentials());
         }
-        let (client, key, app) = asked.caller(&credentials, clients, platform)?;
-        account.is_of(client, &app.app);
-        let _place = client.admit()?;
-        let now = api.clock.unix_now();
-        let token = token_endpoint::answer(client, key, &app, &*api.tokens, now).await?;
-        return Ok(own(json(&token)));
+        return give_token(api, clients, &asked, &credentials, account).await;
     }
     account.way = credentials.way(query.token.is_some());
     let caller = match query.token {
@@ -178,13 +182,7 @@ async fn answer(
     account.counted.call.path = allowed(head, &caller)?;
     let place = caller.client.admit()?;
     if let Some(own_endpoint) = OwnEndpoint::of(path, platform) {
-        let parts = OwnParts {
-            tokens: &*api.tokens,
-            tickets: &*api.tickets,
-            keys: &*api.session_keys,
-            api: platform,
-            now: api.clock.unix_now(),
-        };
+        let parts = api.own_parts();
         let answered = own_endpoint.answer(&caller, head, &mut payload, &parts);
         return Ok(own(answered.await?));
     }
@@ -197,6 +195,31 @@ async fn answer(
         caller: &caller,
     };
     forward.answer(body, place).await
+}
+
+/// What comes behind a WebSocket's head has no end and no deadline, so nothing may wait for it.
+fn refuse_websocket(head: &RequestHead) -> Result<(), GatewayError> {
+    if head.headers().lists("upgrade", b"websocket") {
+        let detail = "The platform's API has no WebSockets.";
+        return Err(GatewayError::new(ErrorCode::UpgradeInvalid, detail).closing());
+    }
+    Ok(())
+}
+
+/// Answers an SDK that asks for a token in the platform's own way.
+async fn give_token(
+    api: &PlatformApi,
+    clients: &Clients,
+    asked: &TokenRequest,
+    credentials: &Credentials<'_>,
+    account: &mut Account,
+) -> Result<HttpResponse<CallAnswerBody>, GatewayError> {
+    let (client, key, app) = asked.caller(credentials, clients, server_api())?;
+    account.is_of(client, &app.app);
+    let _place = client.admit()?;
+    let now = api.clock.unix_now();
+    let token = token_endpoint::answer(client, key, &app, &*api.tokens, now).await?;
+    Ok(own(json(&token)))
 }
 
 /// The pattern that lets the call pass.

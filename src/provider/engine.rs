@@ -14,7 +14,7 @@ use super::settings::{AppSettings, SettingsError};
 use crate::backoff;
 use crate::clock::{Clock, monotonic_now};
 use crate::identity::{ExchangeError, ExchangeRequest, GrantedToken, Identity, TokenGrant};
-use crate::metrics::{AppApi, Metrics};
+use crate::metrics::Metrics;
 use crate::peer::PeerTrouble;
 
 /// Calls for one answer in all: each busy platform gets two more chances.
@@ -229,12 +229,8 @@ impl Engine {
             .await;
         let took = monotonic_now().saturating_duration_since(sent);
         self.metrics
-            .platform_seconds
-            .get_or_create(&AppApi {
-                app: self.settings.name.to_string(),
-                api: api_name(question.path),
-            })
-            .observe(took.as_secs_f64());
+            .platform
+            .call(&self.settings.name, api_name(question.path), took);
         let field = self.platform.error_field;
         answer.map(|answer| reply::read(question.read, field, &answer, question.hidden))
     }

@@ -173,7 +173,7 @@ impl Drop for OutcomeCounter<'_> {
     fn drop(&mut self) {
         if let Some(outcome) = self.outcome {
             let upstream = &self.shared.upstream().name;
-            self.shared.metrics.upstream_request(upstream, outcome);
+            self.shared.metrics.upstream.request(upstream, outcome);
         }
     }
 }

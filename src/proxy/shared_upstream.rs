@@ -46,7 +46,7 @@ impl SharedUpstream {
     fn with(state: UpstreamState, metrics: Arc<Metrics>) -> Result<Self, TlsError> {
         let upstream = &state.upstream;
         let connector = Connector::new(upstream)?;
-        let waiting = metrics.upstream_waiting(&upstream.name);
+        let waiting = metrics.upstream.waiting(&upstream.name);
         let queue = (upstream.max_concurrent > 0).then(|| {
             Queue::new(
                 upstream.max_concurrent,
@@ -55,7 +55,7 @@ impl SharedUpstream {
                 waiting,
             )
         });
-        let answered_requests = metrics.upstream_answered(&upstream.name);
+        let answered_requests = metrics.upstream.answered(&upstream.name);
         let made = Self {
             state,
             connector,
@@ -85,14 +85,14 @@ impl SharedUpstream {
         let stay = next.as_ref().map_or(&[][..], |set| &set.targets);
         for target in &self.state.targets().targets {
             if stay.iter().all(|other| other.name != target.name) {
-                self.metrics.upstream_endpoint_gone(upstream, &target.name);
+                self.metrics.upstream.endpoint_gone(upstream, &target.name);
             }
         }
     }
 
     /// A request was sent again: why, in a word of docs/metrics.md.
     pub fn retried(&self, outcome: &'static str) {
-        self.metrics.upstream_retry(&self.upstream().name, outcome);
+        self.metrics.upstream.retry(&self.upstream().name, outcome);
     }
 
     /// A target answered.
@@ -144,7 +144,7 @@ impl SharedUpstream {
         };
         let upstream = &*self.upstream().name;
         for target in &gone {
-            self.metrics.upstream_endpoint_gone(upstream, &target.name);
+            self.metrics.upstream.endpoint_gone(upstream, &target.name);
         }
         let set = self.state.targets();
         set.targets.iter().for_each(|target| self.show(target));
@@ -157,7 +157,7 @@ impl SharedUpstream {
         let endpoint = &*target.name;
         match change {
             Change::Ejected { time } => {
-                self.metrics.upstream_ejection(upstream, endpoint);
+                self.metrics.upstream.ejection(upstream, endpoint);
                 let time = humantime::format_duration(time);
                 log::warn!(upstream, endpoint; "endpoint ejected for {time}: requests to it fail");
             }
@@ -171,6 +171,7 @@ impl SharedUpstream {
 
     fn show(&self, target: &ResolvedEndpoint) {
         self.metrics
-            .upstream_endpoint(&self.upstream().name, &target.name, target.is_healthy());
+            .upstream
+            .endpoint(&self.upstream().name, &target.name, target.is_healthy());
     }
 }

@@ -246,8 +246,8 @@ impl WorkerUpstream {
         match self.shared.connector.connect(target, timeout).await {
             Ok(connection) => {
                 let upstream = &self.shared.upstream().name;
-                let metrics = &self.shared.metrics;
-                metrics.upstream_connection(upstream, &target.name);
+                let metrics = &self.shared.metrics.upstream;
+                metrics.connection(upstream, &target.name);
                 Ok(connection)
             }
             Err(ConnectError::Endpoint(reason)) => {

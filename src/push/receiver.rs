@@ -288,11 +288,9 @@ impl Shared {
 
     fn count(&self, settings: &PushSettings, outcome: &'static str) {
         self.metrics
+            .platform
             .pushes
-            .get_or_create(&AppOutcome {
-                app: settings.app.to_string(),
-                outcome,
-            })
+            .get_or_create(&AppOutcome::new(&settings.app, outcome))
             .inc();
     }
 }

@@ -14,7 +14,7 @@ use super::settings::PushSettings;
 use super::times::{FIRST_RETRY, KEPT_FOR, LAST_RETRY, REPEATED_WITHIN};
 use crate::backoff;
 use crate::clock::UnixMillis;
-use crate::metrics::{AppLabel, AppOutcome, Metrics};
+use crate::metrics::{AppOutcome, Metrics};
 use crate::session::StoreError;
 
 /// How often it is looked for messages that are due.
@@ -62,11 +62,9 @@ impl Redelivery {
     pub async fn round(&self) -> Result<usize, StoreError> {
         let owner = self.settings.owner();
         let due = self.store.take_due(owner, LEASE, BATCH).await?;
-        let label = AppLabel {
-            app: self.settings.app.to_string(),
-        };
-        let kept = i64::try_from(due.kept).unwrap_or(i64::MAX);
-        self.metrics.pushes_kept.get_or_create(&label).set(kept);
+        self.metrics
+            .platform
+            .pushes_kept(&self.settings.app, due.kept);
         let deliveries = due.messages.iter().map(|id| self.deliver(id, due.now));
         let outcomes = join_all(deliveries).await;
         let failures: Vec<String> = outcomes.into_iter().flatten().collect();
@@ -127,11 +125,9 @@ impl Redelivery {
 
     fn count(&self, outcome: &'static str) {
         self.metrics
+            .platform
             .push_redeliveries
-            .get_or_create(&AppOutcome {
-                app: self.settings.app.to_string(),
-                outcome,
-            })
+            .get_or_create(&AppOutcome::new(&self.settings.app, outcome))
             .inc();
     }
 }

@@ -265,7 +265,7 @@ impl Cluster {
             return outcome.clone();
         }
         let answer = self.ask_around(but).await;
-        self.metrics.store_refresh(answer.is_ok());
+        self.metrics.store.refresh(answer.is_ok());
         let mut known = self.known.lock();
         let outcome = answer.map(|map| {
             known

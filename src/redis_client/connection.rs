@@ -255,7 +255,8 @@ impl Connector {
         observation: Option<Box<dyn Observation>>,
     ) -> LiveConnection {
         self.metrics
-            .store_connection(&self.server.address.to_string());
+            .store
+            .connection(&self.server.address.to_string());
         let mut state = self.state.lock();
         state.made += 1;
         let live = LiveConnection {

@@ -132,7 +132,7 @@ impl Pools {
             .create_timeout(limit)
             .recycle_timeout(limit)
             .post_create(Hook::sync_fn(move |_, _| {
-                metrics.store_connection(&node);
+                metrics.store.connection(&node);
                 Ok(())
             }));
         pool.build()

@@ -141,7 +141,7 @@ impl Sentinels {
             }
         }
         let found = self.ask_in_turn().await;
-        self.metrics.store_refresh(found.is_ok());
+        self.metrics.store.refresh(found.is_ok());
         let mut known = self.known.lock();
         match found {
             Ok((next_asked, master)) => {

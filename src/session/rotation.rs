@@ -26,7 +26,8 @@ impl SessionService {
             Err(_) => "store_unavailable",
         };
         self.metrics
-            .session_rotations
+            .session
+            .rotations
             .get_or_create(&Outcome { outcome })
             .inc();
         Ok(result?.map(|(issued, _)| issued))

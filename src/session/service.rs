@@ -131,7 +131,8 @@ impl SessionService {
         metrics: Arc<Metrics>,
     ) -> Self {
         let found = metrics
-            .session_lookups
+            .session
+            .lookups
             .get_or_create_owned(&Outcome { outcome: "found" });
         Self {
             store,
@@ -361,7 +362,8 @@ impl SessionService {
 
     fn count(&self, outcome: &'static str) {
         self.metrics
-            .session_lookups
+            .session
+            .lookups
             .get_or_create(&Outcome { outcome })
             .inc();
     }

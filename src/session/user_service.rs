@@ -85,6 +85,10 @@ impl UserService {
             operation,
             outcome,
         };
-        self.metrics.user_changes.get_or_create(&label).inc();
+        self.metrics
+            .session
+            .user_changes
+            .get_or_create(&label)
+            .inc();
     }
 }

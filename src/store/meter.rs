@@ -19,7 +19,7 @@ pub(super) struct Meter {
 
 impl Meter {
     pub(super) fn new(metrics: Arc<Metrics>) -> Self {
-        let loads = metrics.store_seconds.get_or_create_owned(&LOAD);
+        let loads = metrics.store.seconds.get_or_create_owned(&LOAD);
         Self { metrics, loads }
     }
 
@@ -48,11 +48,12 @@ impl Meter {
     ) -> Result<T, StoreError> {
         let label = Operation { operation };
         self.metrics
-            .store_seconds
+            .store
+            .seconds
             .get_or_create(&label)
             .observe(started.elapsed().as_secs_f64());
         if result.is_err() {
-            self.metrics.store_errors.get_or_create(&label).inc();
+            self.metrics.store.errors.get_or_create(&label).inc();
         }
         result
     }
@@ -61,7 +62,7 @@ impl Meter {
     pub(super) fn count_load<T>(&self, started: Instant, outcome: &Result<T, StoreError>) {
         self.loads.observe(started.elapsed().as_secs_f64());
         if outcome.is_err() {
-            self.metrics.store_errors.get_or_create(&LOAD).inc();
+            self.metrics.store.errors.get_or_create(&LOAD).inc();
         }
     }
 }

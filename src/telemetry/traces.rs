@@ -80,7 +80,7 @@ impl Traces {
         let exporter = CountingExporter {
             exporter,
             endpoint: settings.endpoint.clone(),
-            spans: metrics.spans.clone(),
+            spans: metrics.process.spans.clone(),
             log_throttle: Throttle::new(Duration::from_secs(30)),
         };
         let mut processor = BatchSpanProcessor::builder(exporter).build();
@@ -144,7 +144,11 @@ impl Traces {
     fn queue(&self, span: SpanData) {
         self.processor.on_end(span);
         let outcome = "recorded";
-        self.metrics.spans.get_or_create(&Outcome { outcome }).inc();
+        self.metrics
+            .process
+            .spans
+            .get_or_create(&Outcome { outcome })
+            .inc();
     }
 
     /// A span of which nothing is known but its ids and its time.

@@ -46,7 +46,10 @@ impl Rejector {
         let error = refusal.error();
         request_log.refused(&error);
         request_log.status = refusal.code.status().as_u16();
-        self.reports.metrics.refused_request(refusal.code.word());
+        self.reports
+            .metrics
+            .listener
+            .refused_request(refusal.code.word());
         let mut answer = Answer::from(error.response(&request_log.inbound.id));
         answer
             .head

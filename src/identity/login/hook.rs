@@ -7,7 +7,6 @@ use crate::clock::monotonic_now;
 use crate::identity::code::Outcome;
 use crate::identity::login_hook::{HookAnswer, HookError, HookQuestion, OnFailure};
 use crate::limit::Policy;
-use crate::metrics::{AppLabel, AppOutcome};
 use crate::session::Claims;
 use crate::session::service::SignIn;
 
@@ -28,12 +27,6 @@ impl LoginFlow {
         let started = monotonic_now();
         let answer = hook.ask(&HookQuestion::about(sign_in), request_id).await;
         let took = monotonic_now().saturating_duration_since(started);
-        self.metrics
-            .login_hook_seconds
-            .get_or_create(&AppLabel {
-                app: app.to_owned(),
-            })
-            .observe(took.as_secs_f64());
         let (outcome, result) = match answer.and_then(|answer| decided(answer, sign_in)) {
             Ok(decided) => decided,
             Err(HookError(why)) => {
@@ -50,13 +43,7 @@ impl LoginFlow {
                 ("failed", result)
             }
         };
-        self.metrics
-            .login_hooks
-            .get_or_create(&AppOutcome {
-                app: app.to_owned(),
-                outcome,
-            })
-            .inc();
+        self.metrics.login.hook(app, outcome, took);
         result
     }
 

@@ -109,7 +109,12 @@ impl WorkerCache {
             reads: FxHashMap::default(),
             subscription: None,
         };
-        let counter = |outcome| metrics.near_cache.get_or_create_owned(&Outcome { outcome });
+        let counter = |outcome| {
+            metrics
+                .store
+                .near_cache
+                .get_or_create_owned(&Outcome { outcome })
+        };
         Self {
             state: Mutex::new(state),
             hits: counter("hit"),
@@ -138,7 +143,11 @@ impl WorkerCache {
 
     /// Counts what became of a lookup that the cache could not answer for certain.
     pub(crate) fn count(&self, outcome: &'static str) {
-        self.metrics.near_cache(outcome);
+        self.metrics
+            .store
+            .near_cache
+            .get_or_create(&Outcome { outcome })
+            .inc();
     }
 
     /// Joins the read of a session that is under way, or is the first of one.

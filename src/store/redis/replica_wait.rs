@@ -75,7 +75,8 @@ impl Waiting {
     fn count(&self, reached: Option<u32>) {
         let enough = reached.is_some_and(|reached| reached >= self.replicas);
         self.metrics
-            .store_replica_waits
+            .store
+            .replica_waits
             .get_or_create(&Outcome {
                 outcome: if enough { "replicated" } else { "short" },
             })

@@ -114,7 +114,7 @@ impl InvalidationRegistry {
                 .values()
                 .filter(|connection| state.of(connection) == Some(mode))
                 .count();
-            self.metrics.store_push(mode.word(), count);
+            self.metrics.store.push(mode.word(), count);
         }
         let Some(mode) = state.mode() else { return };
         if state.logged.replace(mode) != Some(mode) {

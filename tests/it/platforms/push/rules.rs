@@ -107,7 +107,11 @@ impl World {
             app: "shop".to_owned(),
             outcome,
         };
-        self.metrics.push_redeliveries.get_or_create(&label).get()
+        self.metrics
+            .platform
+            .push_redeliveries
+            .get_or_create(&label)
+            .get()
     }
 }
 
