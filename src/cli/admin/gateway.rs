@@ -43,23 +43,29 @@ pub(in crate::cli) struct GatewayArgs {
 impl GatewayArgs {
     /// The configuration is read only for what the options leave open: the machine may have none.
     pub(in crate::cli) fn client(&self) -> Result<(AdminClient, Option<Settings>)> {
-        let given = self.given_token()?;
-        let (given, admin) = match (given, &self.admin) {
-            (Some(token), Some(admin)) => return Ok((AdminClient::new(admin, token)?, None)),
-            others => others,
-        };
+        match (self.given_token()?, &self.admin) {
+            (Some(token), Some(admin)) => Ok((AdminClient::new(admin, token)?, None)),
+            (given, _) => {
+                let (client, settings) = self.configured_client(given)?;
+                Ok((client, Some(settings)))
+            }
+        }
+    }
+
+    fn configured_client(&self, given: Option<FoundToken>) -> Result<(AdminClient, Settings)> {
         let (settings, mut warnings) = Settings::load(&self.config)?;
         // What is odd about routes is for `hufu check`, not for whoever looks for a session.
         warnings.retain(|warning| warning.path.is_empty() || warning.path.starts_with("admin"));
         crate::cli::warn(&warnings);
-        let admin = admin
-            .clone()
-            .unwrap_or_else(|| url_of(settings.admin.listen));
         let token = match given {
             Some(token) => token,
             None => self.configured_token(&settings.admin.tokens)?,
         };
-        Ok((AdminClient::new(&admin, token)?, Some(settings)))
+        let admin = match &self.admin {
+            Some(admin) => admin.clone(),
+            None => url_of(settings.admin.listen),
+        };
+        Ok((AdminClient::new(&admin, token)?, settings))
     }
 
     /// The token that `--token-name` names, else `admin.token`, else the only one. Of several none
@@ -94,25 +100,22 @@ impl GatewayArgs {
         })
     }
 
+    /// The token of `--token-env` or `--token-file`.
     fn given_token(&self) -> Result<Option<FoundToken>, UsageError> {
-        let (text, place) = match (&self.token_env, &self.token_file) {
-            (Some(name), _) => {
-                let text = std::env::var(name).map_err(|_| {
-                    UsageError(format!("--token-env {name}: there is no such variable"))
-                })?;
-                (
-                    text,
-                    format!("the token in the variable {name} of --token-env"),
-                )
-            }
-            (None, Some(path)) => (
-                read(path)?,
-                format!("the token in {} of --token-file", path.display()),
-            ),
-            (None, None) => return Ok(None),
+        let (text, place) = if let Some(name) = &self.token_env {
+            let text = std::env::var(name).map_err(|_| {
+                UsageError(format!("--token-env {name}: there is no such variable"))
+            })?;
+            (text, format!("the variable {name} of --token-env"))
+        } else if let Some(path) = &self.token_file {
+            (read(path)?, format!("{} of --token-file", path.display()))
+        } else {
+            return Ok(None);
         };
-        let secret = Secret::new(text.trim_end_matches(['\r', '\n']).to_owned());
-        Ok(Some(FoundToken { secret, place }))
+        Ok(Some(FoundToken {
+            secret: Secret::new(text.trim_end_matches(['\r', '\n']).to_owned()),
+            place: format!("the token in {place}"),
+        }))
     }
 }
 
