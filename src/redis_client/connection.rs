@@ -3,7 +3,9 @@
 //! no request's path takes one of the process's pool instead. Everything that waits is bounded.
 //! Nowhere else are connections made for requests.
 
-use std::sync::Arc;
+mod replicated;
+
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -11,6 +13,7 @@ use redis::aio::MultiplexedConnection;
 use redis::{RedisResult, Value};
 use tokio::task::JoinHandle;
 
+use self::replicated::{PooledWrite, ReplicatedWrites};
 use super::address::NodeAddress;
 use super::error::ClientError;
 use super::failure::{Failure, spoils_connection};
@@ -63,6 +66,8 @@ pub(crate) struct Connector {
     state: Mutex<ConnectorState>,
     /// Held by the one call that connects; the others wait for its outcome.
     connecting: tokio::sync::Mutex<()>,
+    /// Made with the first script whose writes replicas are waited for.
+    replicated: OnceLock<Arc<ReplicatedWrites>>,
 }
 
 #[derive(Default)]
@@ -90,6 +95,7 @@ impl Connector {
             connections,
             state: Mutex::default(),
             connecting: tokio::sync::Mutex::new(()),
+            replicated: OnceLock::new(),
         }
     }
 
@@ -125,6 +131,9 @@ impl Connector {
     pub(super) async fn send(&self, request: &Request<'_>, asking: bool) -> Result<Value, Failure> {
         if let Connections::Pooled(pools) = &self.connections {
             return Box::pin(self.send_pooled(pools, request, asking)).await;
+        }
+        if let Request::Replicated { place, .. } = request {
+            return Box::pin(self.send_replicated(request, place, asking)).await;
         }
         let (live, fresh) = self
             .live_or_connect()
@@ -176,6 +185,8 @@ impl Connector {
         let result = request.send(&mut connection, asking).await;
         if self.is_spoilt_by(&result) {
             drop(PooledConnection::take(connection));
+        } else if let Request::Replicated { place, .. } = request {
+            place.note(PooledWrite(connection));
         }
         result.map_err(Failure::Request)
     }

@@ -6,7 +6,8 @@
 //!   `sentinel`s' master (`sentinel_ask`; `sentinel_watch` learns of its successor), or a node of
 //!   the `cluster` (`slots`: the map)
 //! - `connection`: the one connection of a worker to a node: made on first use, thrown away when it
-//!   fails; `observer`: the hook that is called before each read is sent; `pools`: the connections of the
+//!   fails; beside it those for scripts whose writes replicas are waited for (`write_place`: which
+//!   one it was); `observer`: the hook that is called before each read is sent; `pools`: the connections of the
 //!   whole process, for all that is on no request's path
 //! - `opening`: how a connection is opened, also to a server that needs no password; `pushing`: one
 //!   on which Redis pushes what changes
@@ -31,6 +32,7 @@ mod sentinel_ask;
 mod sentinel_watch;
 mod server;
 mod topology;
+mod write_place;
 
 pub use address::{NodeAddress, RedisLogin, RedisServers, RedisUrl, ServerAddress};
 pub(crate) use connection::Connections;
@@ -45,3 +47,4 @@ pub(crate) use script::{Invocation, Script};
 pub(crate) use sentinel_ask::master_of;
 pub(crate) use server::{ConnectSettings, Deployment, Server, Servers, Timeouts};
 pub(crate) use topology::Topology;
+pub(crate) use write_place::WritePlace;

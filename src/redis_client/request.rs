@@ -1,14 +1,13 @@
 //! What is sent to Redis in one piece, and which key decides where it goes.
 
 use std::borrow::Cow;
-use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
-use redis::{Arg, Cmd, ErrorKind, Pipeline, RedisResult, ServerErrorKind, Value, cmd};
+use redis::{Arg, Cmd, ErrorKind, Pipeline, RedisResult, ServerErrorKind, Value};
 
 use super::observer::ObservedRead;
 use super::script::Invocation;
-use crate::clock::millis;
+use super::write_place::WritePlace;
 
 /// A request. All its keys are in one cluster slot.
 pub(crate) enum Request<'a> {
@@ -21,12 +20,10 @@ pub(crate) enum Request<'a> {
         reading: Option<&'a dyn ObservedRead>,
     },
     Script(&'a Invocation<'a>),
-    /// A script, and then its writes on so many replicas, or not within the time. Answers `[the
-    /// script's answer, replicas]`, and nil for their number where the server did not say.
+    /// A script on a connection that is not needed for anything else while replicas are waited for.
     Replicated {
         script: &'a Invocation<'a>,
-        replicas: u32,
-        within: Duration,
+        place: &'a WritePlace,
     },
 }
 
@@ -67,21 +64,8 @@ impl Request<'_> {
                     commands.query_async(connection).await
                 }
             }
-            Self::Script(script) => run(connection, script, asking).await,
-            Self::Replicated {
-                script,
-                replicas,
-                within,
-            } => {
-                let answer = run(connection, script, asking).await?;
-                // WAIT counts what this connection has written. The script has run, whatever comes
-                // of the waiting.
-                let reached = cmd("WAIT")
-                    .arg(*replicas)
-                    .arg(millis(*within).max(1))
-                    .query_async(connection)
-                    .await;
-                Ok(Value::Array(vec![answer, reached.unwrap_or(Value::Nil)]))
+            Self::Script(script) | Self::Replicated { script, .. } => {
+                run(connection, script, asking).await
             }
         }
     }
@@ -157,6 +141,8 @@ async fn run(
 
 #[cfg(test)]
 mod tests {
+    use redis::cmd;
+
     use super::*;
     use crate::redis_client::script::Script;
 

@@ -2,50 +2,32 @@
 //! that were acknowledged wait in the same way.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use redis::{FromRedisValue, Value, from_redis_value};
+use redis::FromRedisValue;
 
 use crate::metrics::{Metrics, Outcome};
-use crate::redis_client::{Connections, Deployment, Invocation, Request, Topology};
+use crate::redis_client::{Invocation, Request, Topology, WritePlace};
 use crate::session::StoreError;
 
 /// How removals are sent.
 pub(super) struct Revocations(Option<Waiting>);
 
-/// A worker has connections of their own for them: while Redis waits for replicas, nothing else on
-/// the same connection is answered.
 struct Waiting {
-    connections: Topology,
     replicas: u32,
-    within: Duration,
     metrics: Arc<Metrics>,
 }
 
 impl Revocations {
-    pub(super) fn new(
-        deployment: &Deployment,
-        replicas: u32,
-        metrics: &Arc<Metrics>,
-        connections: Connections,
-    ) -> Self {
-        Self((replicas > 0).then(|| {
-            let connections = Topology::new(deployment, metrics, connections);
-            // Redis gives up before the connection does, so that it says how many replicas there
-            // were.
-            let within = connections.answer_timeout().mul_f64(0.8);
-            Waiting {
-                connections,
-                replicas,
-                within,
-                metrics: metrics.clone(),
-            }
+    pub(super) fn new(replicas: u32, metrics: &Arc<Metrics>) -> Self {
+        Self((replicas > 0).then(|| Waiting {
+            replicas,
+            metrics: metrics.clone(),
         }))
     }
 
-    /// Runs the script of a removal, over `connections` if no replicas are waited for; `ended` says
-    /// by its answer whether it has ended anything. With too few replicas in time the removal stands
-    /// nevertheless, and the answer says so: only a failover in the same moment could undo it.
+    /// Runs the script of a removal; `ended` says by its answer whether it has ended anything, for
+    /// which replicas are waited. With too few of them in time the removal stands nevertheless: only
+    /// a failover in the same moment could undo it.
     pub(super) async fn run<T: FromRedisValue>(
         &self,
         connections: &Topology,
@@ -55,23 +37,30 @@ impl Revocations {
         let Some(waiting) = &self.0 else {
             return Ok(connections.call(&Request::Script(script)).await?);
         };
+        let place = WritePlace::default();
         let request = Request::Replicated {
             script,
-            replicas: waiting.replicas,
-            within: waiting.within,
+            place: &place,
         };
-        let (answer, reached): (Value, Option<u32>) = waiting.connections.call(&request).await?;
-        let answer = from_redis_value(answer).map_err(|_| {
-            StoreError::new("redis: the remove script returned an unexpected answer")
-        })?;
+        let answer = connections.call(&request).await?;
         if ended(&answer) {
-            waiting.count(reached);
+            waiting.wait(connections, place).await;
         }
         Ok(answer)
     }
 }
 
 impl Waiting {
+    async fn wait(&self, connections: &Topology, place: WritePlace) {
+        let longest = connections.answer_timeout();
+        // Redis gives up before the connection does, so that it says how many replicas there were.
+        let within = longest.mul_f64(0.8);
+        // Another's wait may have to end first.
+        let reached = place.wait_for_replicas(self.replicas, within);
+        let reached = tokio::time::timeout(longest * 2, reached).await;
+        self.count(reached.ok().flatten());
+    }
+
     fn count(&self, reached: Option<u32>) {
         let enough = reached.is_some_and(|reached| reached >= self.replicas);
         self.metrics

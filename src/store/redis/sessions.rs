@@ -79,21 +79,15 @@ impl RedisStore {
             Some(tracker) => Connections::Observed(tracker.clone()),
             None => Connections::Worker,
         };
-        Self::over(setup, connections, Connections::Worker, tracker)
+        Self::over(setup, connections, tracker)
     }
 
     /// The store of the process, over its pools.
     pub(in crate::store) fn for_process(setup: &RedisSetup, pools: Pools) -> Self {
-        let connections = Connections::Pooled(pools);
-        Self::over(setup, connections.clone(), connections, None)
+        Self::over(setup, Connections::Pooled(pools), None)
     }
 
-    fn over(
-        setup: &RedisSetup,
-        connections: Connections,
-        of_revocations: Connections,
-        tracker: Option<Arc<Tracker>>,
-    ) -> Self {
+    fn over(setup: &RedisSetup, connections: Connections, tracker: Option<Arc<Tracker>>) -> Self {
         let RedisSetup {
             deployment,
             wait_replicas,
@@ -106,8 +100,8 @@ impl RedisStore {
         } = setup.clone();
         let metrics = meter.metrics();
         Self {
+            revocations: Revocations::new(wait_replicas, metrics),
             connector: Topology::new(&deployment, metrics, connections),
-            revocations: Revocations::new(&deployment, wait_replicas, metrics, of_revocations),
             scripts,
             turns,
             keys,

@@ -15,6 +15,7 @@ mod races;
 mod redis;
 pub(crate) mod redis_conf;
 mod redis_socket;
+mod replica_waits;
 mod schemes;
 mod sentinel_failover;
 mod topologies;

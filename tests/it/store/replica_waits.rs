@@ -1,0 +1,157 @@
+//! Many revocations at once, while the replica that they wait for says nothing.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use hufu::metrics::{Exposition, Metrics};
+use hufu::session::token::tag_of;
+use hufu::session::{Blocked, NewSession, SessionId, SessionToken, Written};
+use hufu::store::{self, StoreSettings, Stores};
+
+use crate::helpers::{
+    HOUR, RedisServer, follows, fresh_keys, new_session, session_of,
+    store::{made, settings, user},
+    two_stores::{calls, connection},
+    until,
+};
+
+/// A master, the only replica that its store waits for, and the store.
+struct Pair {
+    master: RedisServer,
+    replica: RedisServer,
+    store: Stores,
+    metrics: Arc<Metrics>,
+    issue: Box<dyn Fn(&str) -> SessionId>,
+}
+
+impl Pair {
+    fn start() -> Self {
+        let master = RedisServer::start(&[]);
+        let port = master.port().to_string();
+        let replica = RedisServer::start(&[
+            "--replicaof",
+            "127.0.0.1",
+            &port,
+            "--repl-diskless-sync-delay",
+            "0",
+        ]);
+        follows(&replica);
+        let (keys, naming) = fresh_keys();
+        let metrics = Arc::new(Metrics::new());
+        let settings = StoreSettings {
+            wait_replicas: 1,
+            // Longer than the scripts take on a busy machine, and no wait may delay one.
+            timeout: Duration::from_secs(2),
+            ..settings(&master.url(""))
+        };
+        let opened = store::open(&settings, keys.clone(), naming.clone(), metrics.clone());
+        Self {
+            master,
+            replica,
+            store: opened.unwrap().worker(),
+            metrics,
+            issue: Box::new(move |name| {
+                SessionToken::issue(&keys, tag_of(&naming, &user(name))).id()
+            }),
+        }
+    }
+
+    /// A login with room for one session, and which one it evicts.
+    async fn sign_in(&self, name: &str) -> (SessionId, Vec<SessionId>) {
+        let sessions = &self.store.sessions;
+        let session = session_of(name, sessions.now().await.unwrap());
+        let id = (self.issue)(name);
+        let new = NewSession {
+            max_per_user: 1,
+            ..new_session(id, &session, HOUR)
+        };
+        (id, made(sessions.create(new).await.unwrap()).evicted)
+    }
+
+    fn counted(&self, outcome: &str) -> u64 {
+        let page = self.metrics.encode(Exposition::Text).unwrap();
+        let name = format!("hufu_store_replica_waits_total{{outcome=\"{outcome}\"}} ");
+        let mut lines = page.lines();
+        lines
+            .find_map(|line| line.strip_prefix(&name))
+            .map_or(0, |count| count.parse().unwrap())
+    }
+
+    /// Until Redis waits.
+    async fn waits(&self) {
+        let mut inspector = connection(&self.master);
+        until("a wait for the replica", async || {
+            let clients: String = redis::cmd("INFO")
+                .arg("clients")
+                .query(&mut inspector)
+                .unwrap();
+            clients.contains("blocked_clients:1\r")
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn a_silent_replica_fails_no_revocation_and_no_login_however_many_there_are() {
+    let pair = Pair::start();
+    let names: Vec<_> = (0..24).map(|number| format!("o{number}")).collect();
+    let signed_in = join_all(names.iter().map(|name| pair.sign_in(name))).await;
+    let ids: Vec<_> = signed_in.into_iter().map(|(id, _)| id).collect();
+    let remove = async |number: usize| {
+        let user = user(&names[number]);
+        pair.store.sessions.remove(&ids[number], &user).await
+    };
+    pair.replica.freeze();
+    let early = join_all((0..8).map(remove));
+    let late = async {
+        pair.waits().await;
+        let removed = join_all((8..16).map(remove));
+        // Each of them evicts the session before.
+        let logins = join_all(names[16..].iter().map(|name| pair.sign_in(name)));
+        tokio::join!(removed, logins)
+    };
+    let (early, (removed, logins)) = tokio::join!(early, late);
+    for removed in early.into_iter().chain(removed) {
+        assert_eq!(removed.unwrap(), Written::Done);
+    }
+    for (number, (_, evicted)) in (16..).zip(logins) {
+        assert_eq!(evicted, [ids[number]]);
+    }
+    assert_eq!((pair.counted("replicated"), pair.counted("short")), (0, 24));
+
+    pair.replica.thaw();
+    follows(&pair.replica);
+    let (id, _) = pair.sign_in("o0").await;
+    let removed = pair.store.sessions.remove(&id, &user("o0")).await;
+    assert_eq!(removed.unwrap(), Written::Done);
+    assert_eq!(pair.counted("replicated"), 1);
+    let left: u32 = pair.replica.ask(&["DBSIZE"]).unwrap();
+    assert_eq!(left, 16, "the sessions of eight users");
+}
+
+#[tokio::test]
+async fn replicas_are_waited_for_only_when_something_has_ended() {
+    let pair = Pair::start();
+    let mut inspector = connection(&pair.master);
+    let (id, _) = pair.sign_in("o1").await;
+    pair.sign_in("o2").await;
+    assert_eq!(calls(&mut inspector, "wait"), 0);
+    // Each asks first which sessions there are.
+    assert_eq!(
+        pair.store.sessions.remove_all(&user("o1")).await.unwrap(),
+        1
+    );
+    let blocked = pair.store.users.block(&user("o2"), None, "").await.unwrap();
+    assert!(matches!(blocked, Blocked::Done { ended: 1, .. }));
+    assert_eq!(calls(&mut inspector, "wait"), 2);
+    // It has ended already.
+    let removed = pair.store.sessions.remove(&id, &user("o1")).await;
+    assert_eq!(removed.unwrap(), Written::Gone);
+    assert_eq!(
+        pair.store.sessions.remove_all(&user("o1")).await.unwrap(),
+        0
+    );
+    assert_eq!(calls(&mut inspector, "wait"), 2);
+    assert_eq!(pair.counted("replicated"), 2);
+}
