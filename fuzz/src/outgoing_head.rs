@@ -3,19 +3,18 @@
 
 use actix_web::http::header::{HeaderName, HeaderValue};
 use hufu::assertion::believed::{Speaker, speaker};
-use hufu::assertion::{ClaimHeader, HeaderNames, ReservedNames};
+use hufu::assertion::{CallerLines, ClaimHeader, HeaderNames, ReservedNames};
 use hufu::crypto::keyring::NamingKey;
 use hufu::http::{Inbound, RequestHead, TrustedProxies};
 use hufu::proxy::outgoing::{HeadRules, OutgoingHead};
 use hufu::proxy::rules::PreparedEdits;
 use hufu::proxy::via::Via;
-use hufu::session::TokenCarrier;
 use hufu::session::token::redacted;
+use hufu::session::{Claims, TokenCarrier};
 use hufu::upstream::HostHeader;
 use hufu::upstream_client::upload::BodyFraming;
 
-const IDENTITY: &str =
-    "X-WX-OPENID: alice\r\nX-WX-SOURCE: hufu\r\nX-Hufu-Subject: alice\r\nX-User-Role: staff\r\n";
+const IDENTITY: &str = "X-WX-OPENID: alice\r\nX-WX-SOURCE: hufu\r\nX-Hufu-Subject: alice\r\n";
 
 /// See the module. A byte of choices, a line with the query, then a header on each line.
 pub fn check(data: &[u8]) {
@@ -43,6 +42,14 @@ pub fn check(data: &[u8]) {
     let signed_in = choice & 4 != 0;
     let mut inbound = Inbound::of(&RequestHead::default(), &TrustedProxies::default(), None);
     inbound.trusted_peer = choice & 8 != 0;
+    let role = [role()];
+    let claims = Claims::new([("role", "staff")]).expect("one claim");
+    let identity = CallerLines {
+        user: IDENTITY.into(),
+        claims: Some(&claims),
+        headers: &role,
+        with_empty: false,
+    };
     let written = rules().write(&OutgoingHead {
         head: &request,
         path: "/x",
@@ -55,7 +62,7 @@ pub fn check(data: &[u8]) {
         },
         upstream: "10.0.0.1:9000",
         inbound: &inbound,
-        identity: if signed_in { IDENTITY } else { "" },
+        identity: signed_in.then_some(&identity),
         assertion: signed_in.then_some(("X-Hufu-Assertion", "a.b.c")),
         framing,
         upgrades: choice & 32 != 0,
@@ -67,18 +74,21 @@ pub fn check(data: &[u8]) {
     head.has_nothing_believed();
 }
 
+fn role() -> ClaimHeader {
+    ClaimHeader {
+        claim: "role".into(),
+        header: "X-User-Role".into(),
+    }
+}
+
 fn rules() -> HeadRules {
     let carriers = [
         TokenCarrier::Bearer,
         TokenCarrier::Header("x-session".into()),
         TokenCarrier::Cookie("sid".into()),
     ];
-    let role = ClaimHeader {
-        claim: "role".into(),
-        header: "X-User-Role".into(),
-    };
     let names = HeaderNames {
-        claims: vec![role],
+        claims: vec![role()],
         ..HeaderNames::default()
     };
     HeadRules {

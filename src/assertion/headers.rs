@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::assertion::claims::{ClaimHeader, header_value};
+use crate::assertion::claims::ClaimHeader;
 use crate::session::LiveSession;
 
 /// The configurable names. A backend written for WeChat Cloud Hosting reads the defaults.
@@ -49,13 +49,10 @@ pub const VIA: &str = "hufu-via";
 /// The value of the source header.
 pub const SOURCE: &str = "hufu";
 
-/// The identity headers of one request: every name that the gateway owns, with its value, empty
-/// when unknown.
+/// The identity headers of one request, each with its value, empty when unknown. Those of claims are
+/// written beside them (`lines`).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct IdentityHeaders<'a> {
-    user: [(&'a str, Cow<'a, str>); 8],
-    claims: Vec<(&'a str, String)>,
-}
+pub struct IdentityHeaders<'a>([(&'a str, Cow<'a, str>); 8]);
 
 impl<'a> IdentityHeaders<'a> {
     /// The headers of a session; `None`: of an anonymous request, all empty.
@@ -63,7 +60,7 @@ impl<'a> IdentityHeaders<'a> {
         let session = identity.map(|(live, _)| &live.session);
         let user = session.map(|session| &session.user);
         let known = |value: Option<&'a str>| value.map(header_safe).unwrap_or_default();
-        let user = [
+        Self([
             (&*names.subject, known(user.map(|u| &*u.subject))),
             (&names.appid, known(identity.map(|(_, appid)| appid))),
             (
@@ -81,18 +78,7 @@ impl<'a> IdentityHeaders<'a> {
                     .unwrap_or_default()
                     .into(),
             ),
-        ];
-        let claim = |named: &'a ClaimHeader| {
-            let value = session.and_then(|session| session.claims.get(&named.claim));
-            (
-                &*named.header,
-                value.as_ref().map(header_value).unwrap_or_default(),
-            )
-        };
-        Self {
-            user,
-            claims: names.claims.iter().map(claim).collect(),
-        }
+        ])
     }
 
     /// The headers of what an app's platform sends: nobody is its user.
@@ -103,19 +89,16 @@ impl<'a> IdentityHeaders<'a> {
         source: &'a str,
     ) -> Self {
         let unknown = Cow::Borrowed("");
-        Self {
-            user: [
-                (&names.subject, unknown.clone()),
-                (&names.appid, header_safe(appid)),
-                (&names.unionid, unknown.clone()),
-                (&names.source, header_safe(source)),
-                ("X-Hufu-App", header_safe(app)),
-                ("X-Hufu-Provider", header_safe(provider)),
-                ("X-Hufu-Subject", unknown.clone()),
-                ("X-Hufu-Session", unknown),
-            ],
-            claims: Vec::new(),
-        }
+        Self([
+            (&names.subject, unknown.clone()),
+            (&names.appid, header_safe(appid)),
+            (&names.unionid, unknown.clone()),
+            (&names.source, header_safe(source)),
+            ("X-Hufu-App", header_safe(app)),
+            ("X-Hufu-Provider", header_safe(provider)),
+            ("X-Hufu-Subject", unknown.clone()),
+            ("X-Hufu-Session", unknown),
+        ])
     }
 
     /// The lines for an upstream's request head: only what is known.
@@ -134,9 +117,7 @@ impl<'a> IdentityHeaders<'a> {
     }
 
     fn all(&self) -> impl Iterator<Item = (&str, &str)> {
-        let user = self.user.iter().map(|(name, value)| (*name, &**value));
-        let claims = self.claims.iter().map(|(name, value)| (*name, &**value));
-        user.chain(claims)
+        self.0.iter().map(|(name, value)| (*name, &**value))
     }
 }
 
@@ -253,18 +234,15 @@ mod tests {
 
     use super::*;
 
-    fn role() -> ClaimHeader {
-        ClaimHeader {
-            claim: "role".to_owned(),
-            header: "X-User-Role".to_owned(),
-        }
-    }
-
     #[test]
     fn every_spelling_is_reserved() {
+        let role = ClaimHeader {
+            claim: "role".to_owned(),
+            header: "X-User-Role".to_owned(),
+        };
         let names = HeaderNames {
             subject: "Remote.User".into(),
-            claims: vec![role()],
+            claims: vec![role],
             ..HeaderNames::default()
         };
         let reserved = ReservedNames::new(&names).and(Some("Signed.Identity"));
@@ -326,15 +304,11 @@ mod tests {
 
     #[test]
     fn anonymous_requests_have_every_name_and_no_value() {
-        let names = HeaderNames {
-            claims: vec![role()],
-            ..HeaderNames::default()
-        };
+        let names = HeaderNames::default();
         let headers = IdentityHeaders::new(&names, None);
         let lines = headers.all_lines();
-        assert!(lines.ends_with("x-user-role: \r\n"), "{lines}");
         assert!(
-            lines.lines().count() == 9 && lines.lines().all(|line| line.ends_with(": ")),
+            lines.lines().count() == 8 && lines.lines().all(|line| line.ends_with(": ")),
             "{lines}"
         );
         assert_eq!(headers.lines(), "");

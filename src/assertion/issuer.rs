@@ -215,37 +215,15 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::assertion::sample;
     use crate::clock::ManualClock;
     use crate::crypto::encoding::from_base64url_of_any_length;
     use crate::secret::Secret;
-    use crate::session::{ProviderKind, RecordStamp, Session, SessionId, UserKey};
+    use crate::session::RecordStamp;
 
     fn live(expires_in: Duration) -> LiveSession {
-        let session = Session {
-            user: UserKey {
-                provider: ProviderKind::WechatMiniProgram,
-                app: "shop".into(),
-                authorizer: None,
-                subject: "zhang".into(),
-            },
-            unionid: Some("union".into()),
-            created: UnixMillis(0),
-            absolute_deadline: UnixMillis(1),
-            client_address: None,
-            device: String::new(),
-            claims: serde_json::from_value(json!({ "vip": true, "role": ["staff"], "level": 7 }))
-                .unwrap(),
-        };
-        LiveSession {
-            id: SessionId {
-                tag: [0; 2],
-                hash: [0; 16],
-            },
-            stamp: RecordStamp([0; 15]),
-            session: session.into(),
-            expires_in,
-            absolute_expires_in: expires_in,
-        }
+        let claims = json!({ "vip": true, "role": ["staff"], "level": 7 });
+        sample::live(claims, expires_in)
     }
 
     fn assertions() -> WorkerAssertions {

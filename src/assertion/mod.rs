@@ -12,4 +12,7 @@ pub mod lines;
 pub use claims::ClaimHeader;
 pub use headers::{HeaderNames, ReservedNames};
 pub use issuer::{AssertionIssuer, AssertionSettings, WorkerAssertions};
-pub use lines::IdentityLines;
+pub use lines::{CallerLines, IdentityLines};
+
+#[cfg(test)]
+mod sample;

@@ -128,12 +128,13 @@ impl Verify {
             Caller::Session(live) => {
                 let user = &live.session.user;
                 let appid = self.apps.appid_of(user);
-                answer.push_lines(&self.identity_lines.asker(live, appid));
+                let lines = self.identity_lines.asker(live, appid);
+                lines.write(&mut answer.lines);
                 let assertion = self.assertion(live, appid, audience);
                 self.push_assertion(&mut answer, assertion.as_deref());
             }
             Caller::Anonymous { .. } => {
-                answer.push_lines(self.identity_lines.anonymous());
+                self.identity_lines.anonymous().write(&mut answer.lines);
                 self.push_assertion(&mut answer, None);
             }
         }

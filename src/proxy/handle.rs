@@ -10,7 +10,7 @@ use actix_web::http::StatusCode;
 use actix_web::web::BytesMut;
 
 use self::streaming::Opening;
-use crate::assertion::{IdentityLines, WorkerAssertions};
+use crate::assertion::{CallerLines, IdentityLines, WorkerAssertions};
 use crate::http::authenticate::{Authenticator, Caller};
 use crate::http::error::{GatewayError, X_HUFU_ERROR};
 use crate::http::extract::X_REQUEST_ID;
@@ -213,7 +213,7 @@ impl Proxy {
             host: &route.upstream.host,
             upstream: &route.upstream.authority,
             inbound,
-            identity: identity.as_deref().unwrap_or_default(),
+            identity: identity.as_ref(),
             assertion: assertion
                 .as_ref()
                 .map(|(header, assertion)| (*header, &**assertion)),
@@ -290,7 +290,7 @@ impl Proxy {
     }
 
     /// The identity lines for the upstream.
-    fn identity(&self, caller: &Caller) -> Option<Arc<str>> {
+    fn identity<'a>(&'a self, caller: &'a Caller) -> Option<CallerLines<'a>> {
         let Caller::Session(live) = caller else {
             return None;
         };

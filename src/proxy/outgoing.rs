@@ -3,9 +3,9 @@
 
 use actix_web::web::BytesMut;
 
-use crate::assertion::ReservedNames;
 use crate::assertion::believed::{self, Speaker};
 use crate::assertion::headers::{begins_with, fold, is_same_name};
+use crate::assertion::{CallerLines, ReservedNames};
 use crate::http::forwarded::FORWARDED;
 use crate::http::forwarded_origin::ForwardedOrigin;
 use crate::http::head::Value;
@@ -52,8 +52,8 @@ pub struct OutgoingHead<'a> {
     pub upstream: &'a str,
     /// The facts of the request.
     pub inbound: &'a Inbound,
-    /// The identity lines; empty for an anonymous request.
-    pub identity: &'a str,
+    /// The identity lines; `None`: an anonymous request.
+    pub identity: Option<&'a CallerLines<'a>>,
     /// The header of the signed identity, and its value.
     pub assertion: Option<(&'a str, &'a str)>,
     /// The body's framing.
@@ -108,7 +108,9 @@ impl HeadRules {
         self.via.write(&mut out, headers);
         out.extend_from_slice(parts.edits.lines.as_bytes());
         // Last and unconditional: a `Connection: x-wx-openid` of the client's has no say in it.
-        out.extend_from_slice(parts.identity.as_bytes());
+        if let Some(identity) = parts.identity {
+            identity.write(&mut out);
+        }
         if let Some((name, assertion)) = parts.assertion {
             write_line(&mut out, name, assertion.as_bytes());
         }

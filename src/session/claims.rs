@@ -10,8 +10,8 @@ use serde::ser::SerializeMap as _;
 use serde::{Deserialize, Serialize, Serializer};
 
 pub use self::patch::ClaimsPatch;
-pub use self::value::ClaimValue;
 use self::value::OfClaim;
+pub use self::value::{ClaimValue, StoredValue};
 use crate::session::codec::{Malformed, Reader, put_text};
 
 /// Names with their values, in the order in which they were given. They are kept as they are stored:
@@ -125,13 +125,17 @@ impl Claims {
     /// The value of the claim of this name.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<ClaimValue<'_>> {
+        self.stored(name)?.value()
+    }
+
+    /// The same, as it is stored.
+    #[must_use]
+    pub fn stored(&self, name: &str) -> Option<StoredValue<'_>> {
         let mut rest = Reader(&self.0);
-        loop {
-            let (found, stored) = (rest.text().ok()?, rest.text().ok()?);
-            if found == name {
-                return ClaimValue::of_stored(stored);
-            }
+        while rest.text_bytes().ok()? != name.as_bytes() {
+            rest.text_bytes().ok()?;
         }
+        rest.text().ok().map(StoredValue)
     }
 
     /// Whether there are none.
@@ -239,6 +243,15 @@ mod tests {
         ]
     }
 
+    fn texts_of(value: &ClaimValue<'_>) -> Vec<String> {
+        match value {
+            ClaimValue::Text(text) => vec![text.to_string()],
+            ClaimValue::List(texts) => texts.iter().map(ToString::to_string).collect(),
+            ClaimValue::Number(number) => vec![number.to_string()],
+            ClaimValue::Bool(yes) => vec![yes.to_string()],
+        }
+    }
+
     fn changes() -> impl Strategy<Value = ClaimsPatch> {
         prop::collection::btree_map("[a-c]", prop::option::of(values()), 0..4)
             .prop_map(|changes| ClaimsPatch::new(changes.into_iter().collect()).unwrap())
@@ -250,6 +263,9 @@ mod tests {
             let claims = Claims::new(given.iter().map(|(name, value)| (&**name, value.clone()))).unwrap();
             for (name, value) in &given {
                 prop_assert_eq!(claims.get(name), Some(value.clone()));
+                let mut texts = Vec::new();
+                claims.stored(name).unwrap().for_each_text(|text| texts.push(text.to_owned()));
+                prop_assert_eq!(texts, texts_of(value));
             }
             prop_assert_eq!(claims.iter().count(), given.len());
             prop_assert_eq!(claims.get("none of these!"), None);

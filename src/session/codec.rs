@@ -77,8 +77,13 @@ impl<'a> Reader<'a> {
 
     /// A text.
     pub fn text(&mut self) -> Result<&'a str, Malformed> {
+        std::str::from_utf8(self.text_bytes()?).map_err(|_| Malformed)
+    }
+
+    /// The bytes of a text, whatever they are.
+    pub fn text_bytes(&mut self) -> Result<&'a [u8], Malformed> {
         let len = usize::try_from(self.varint()?).map_err(|_| Malformed)?;
-        std::str::from_utf8(self.take(len)?).map_err(|_| Malformed)
+        self.take(len)
     }
 }
 

@@ -18,7 +18,7 @@ pub mod user_state;
 pub mod users;
 
 pub use carrier::{CarrierError, TokenCarrier};
-pub use claims::{ClaimValue, Claims, ClaimsError, ClaimsPatch};
+pub use claims::{ClaimValue, Claims, ClaimsError, ClaimsPatch, StoredValue};
 pub use keys::{SessionKeys, TakenKeys};
 pub use lifetime::Lifetime;
 pub use model::{LoadedSession, RecordStamp, Session, SessionKey, SharedSession};

@@ -27,6 +27,44 @@ const TYPED: char = '\u{1}';
 /// From here on a floating-point number may stand for several whole ones: 2^53.
 const EXACT: f64 = 9_007_199_254_740_992.0;
 
+/// A value as it is stored.
+#[derive(Debug, Clone, Copy)]
+pub struct StoredValue<'a>(pub(super) &'a str);
+
+impl<'a> StoredValue<'a> {
+    /// The value itself.
+    #[must_use]
+    pub fn value(self) -> Option<ClaimValue<'a>> {
+        ClaimValue::of_stored(self.0)
+    }
+
+    /// Passes on the texts of a list, one after the other, or what is no list as one text: a number
+    /// or a boolean as JSON writes it. Most values need no allocation for this, so a request may ask.
+    pub fn for_each_text(self, mut pass: impl FnMut(&str)) {
+        let Some(json) = self.0.strip_prefix(TYPED) else {
+            return pass(self.0);
+        };
+        if let Some(texts) = texts_without_escapes(json) {
+            return texts.for_each(pass);
+        }
+        if !json.starts_with(['[', '"']) {
+            return pass(json);
+        }
+        match self.value() {
+            Some(ClaimValue::Text(text)) => pass(&text),
+            Some(ClaimValue::List(texts)) => texts.iter().for_each(|text| pass(text)),
+            Some(ClaimValue::Number(_) | ClaimValue::Bool(_)) | None => {}
+        }
+    }
+}
+
+/// The texts of this JSON list, in which no character is escaped: between two of its quotes there is
+/// a text or a comma.
+fn texts_without_escapes(json: &str) -> Option<impl Iterator<Item = &str>> {
+    let inner = json.strip_prefix("[\"")?.strip_suffix("\"]")?;
+    (!inner.contains('\\')).then(|| inner.split('"').step_by(2))
+}
+
 impl<'a> ClaimValue<'a> {
     /// The value that these stored texts stand for; `None`: they are none.
     pub(super) fn of_stored(stored: &'a str) -> Option<Self> {

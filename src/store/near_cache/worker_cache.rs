@@ -288,3 +288,6 @@ impl JoinedRead<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
