@@ -66,20 +66,7 @@ impl Fetcher {
         for attempt in 1.. {
             let asked = monotonic_now();
             let paused = slot.state.lock().paused(asked);
-            let replaced = slot.state.lock().replaced(asked).cloned();
-            let found = match &paused {
-                // Another gateway may have had better luck.
-                Some(_) => self.store.find(&slot.name).await.map(|token| {
-                    token
-                        .filter(|token| Some(&token.text) != replaced.as_ref())
-                        .map(TokenLease::Found)
-                }),
-                None => self
-                    .store
-                    .lease(&slot.name, replaced.as_ref(), lease)
-                    .await
-                    .map(Some),
-            };
+            let found = self.look(slot, paused.is_some(), asked, lease).await;
             match (found, paused) {
                 (Ok(Some(TokenLease::Found(token))), _) => {
                     return Ok(self.take(slot, &app, token, asked));
@@ -110,6 +97,26 @@ impl Fetcher {
             "other gateways try to fetch one, and none succeeds".to_owned(),
             LEASE_MARGIN,
         ))
+    }
+
+    /// What the store has, or the lease on the fetch. `None`: neither, since none is to be fetched
+    /// now.
+    async fn look(
+        &self,
+        slot: &AppSlot,
+        is_paused: bool,
+        asked: Instant,
+        lease: Duration,
+    ) -> Result<Option<TokenLease>, StoreError> {
+        let replaced = slot.state.lock().replaced(asked).cloned();
+        if !is_paused {
+            let found = self.store.lease(&slot.name, replaced.as_ref(), lease);
+            return found.await.map(Some);
+        }
+        // Another gateway may have had better luck.
+        let found = self.store.find(&slot.name).await?;
+        let other = found.filter(|token| Some(&token.text) != replaced.as_ref());
+        Ok(other.map(TokenLease::Found))
     }
 
     /// Takes over what the store has.

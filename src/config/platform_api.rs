@@ -116,29 +116,27 @@ fn read_clients(section: &mut Section<'_>, apps: &[AppSettings]) -> Vec<ClientSe
     clients
 }
 
+/// The apps that a client may call for.
+fn read_apps(section: &mut Section<'_>, apps: &[AppSettings]) -> Vec<CallableApp> {
+    let hint = "write apps = [\"NAME\"], as in [apps.NAME]";
+    if !section.has("apps") {
+        section.problem("apps", "missing", hint);
+    }
+    let of = section.list("apps", |text| callable(text, apps));
+    if section.is_empty_list("apps") {
+        section.problem("apps", "is empty", hint);
+    }
+    check_authorizers(section, &of, apps);
+    of
+}
+
 fn read_client(
     name: &str,
     section: &mut Section<'_>,
     apps: &[AppSettings],
 ) -> Option<ClientSettings> {
     let secrets = shared_secrets::read(section, true);
-    let known = |text: &str| callable(text, apps);
-    if !section.has("apps") {
-        section.problem(
-            "apps",
-            "missing",
-            "write apps = [\"NAME\"], as in [apps.NAME]",
-        );
-    }
-    let of = section.list("apps", known);
-    if section.is_empty_list("apps") {
-        section.problem(
-            "apps",
-            "is empty",
-            "write apps = [\"NAME\"], as in [apps.NAME]",
-        );
-    }
-    check_authorizers(section, &of, apps);
+    let of = read_apps(section, apps);
     let allow = section.list("allow", pattern);
     let rate = section.value("rate", quota);
     let max_concurrent = section.positive(
@@ -155,7 +153,7 @@ fn read_client(
             "write sign = true, or remove the path",
         );
     }
-    let real_token = section.list("real_token", known);
+    let real_token = section.list("real_token", |text| callable(text, apps));
     let is_missing = |app: &&CallableApp| !of.iter().any(|allowed| allowed.includes(app));
     if let Some(app) = real_token.iter().find(is_missing) {
         section.problem(

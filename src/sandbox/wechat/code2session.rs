@@ -1,5 +1,7 @@
 //! `GET /sns/jscode2session`.
 
+use std::collections::HashMap;
+
 use actix_web::http::Method;
 use actix_web::{HttpRequest, HttpResponse, web};
 
@@ -23,6 +25,16 @@ fn exchange(request: &HttpRequest, platform: &Platform) -> Result<Login, WechatE
     let secret = wire::required(&query, "secret", wire::NO_SECRET)?;
     let code = wire::required(&query, "js_code", wire::NO_CODE)?;
     platform.check_app(appid, secret)?;
+    exchange_granted(platform, &query, appid, code)
+}
+
+/// Exchanges a code for a caller whose credentials are right.
+pub(super) fn exchange_granted(
+    platform: &Platform,
+    query: &HashMap<String, String>,
+    appid: &str,
+    code: &str,
+) -> Result<Login, WechatError> {
     match query.get("grant_type").map(String::as_str) {
         Some("authorization_code") => Ok(platform.exchange(appid, code)?),
         _ => Err(wire::BAD_GRANT_TYPE),

@@ -5,6 +5,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::code2session::exchange_granted;
 use super::wire::{self, WechatError};
 use crate::sandbox::authorizations;
 use crate::sandbox::components::Tokens;
@@ -155,10 +156,7 @@ fn exchange(request: &HttpRequest, platform: &Platform) -> Result<Login, WechatE
     let code = wire::required(&query, "js_code", wire::NO_CODE)?;
     platform.check_component(component, token)?;
     platform.check_authorized(component, appid)?;
-    match query.get("grant_type").map(String::as_str) {
-        Some("authorization_code") => Ok(platform.exchange(appid, code)?),
-        _ => Err(wire::BAD_GRANT_TYPE),
-    }
+    exchange_granted(platform, &query, appid, code)
 }
 
 fn asked(request: &HttpRequest, body: &[u8]) -> Result<Asked, WechatError> {

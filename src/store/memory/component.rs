@@ -105,9 +105,8 @@ impl ComponentStore for MemoryStore {
         self.run("authorize", |entries, now| {
             self.put_refresh_token(entries, name, at, refresh_token);
             if let Some(access) = access {
-                let key = self.keys.token(name);
-                let sealed = self.sealer.seal_token(&key, at, &access.token);
-                entries.put(key, now.plus(access.expires_in), StoredValue::Bytes(sealed));
+                let ends = now.plus(access.expires_in);
+                self.put_token(entries, name, &access.token, at, ends);
             }
             Ok(())
         })
@@ -129,14 +128,7 @@ impl ComponentStore for MemoryStore {
                 return Ok(Written::Gone);
             }
             self.put_refresh_token(entries, name, token.fetched_at, refresh_token.text);
-            let lease = self.keys.token_lease(name);
-            let written = entries.settle(&lease, ticket, Some((ticket, token.rest)), now);
-            if written == Written::Done {
-                let key = self.keys.token(name);
-                let sealed = self.sealer.seal_token(&key, token.fetched_at, token.text);
-                entries.put(key, now.plus(token.expires_in), StoredValue::Bytes(sealed));
-            }
-            Ok(written)
+            Ok(self.keep_fetched(entries, name, ticket, token, now))
         })
     }
 

@@ -24,6 +24,37 @@ impl MemoryStore {
         self.sealer
             .stored_token(&key, entries.bytes(&key)?, now, expiry.since(now))
     }
+
+    /// Keeps a token that was fetched under the lease, unless that is over.
+    pub(super) fn keep_fetched(
+        &self,
+        entries: &mut Entries,
+        name: &TokenName,
+        ticket: &[u8; 16],
+        token: &NewToken<'_>,
+        now: UnixMillis,
+    ) -> Written {
+        let lease = self.keys.token_lease(name);
+        let written = entries.settle(&lease, ticket, Some((ticket, token.rest)), now);
+        if written == Written::Done {
+            let ends = now.plus(token.expires_in);
+            self.put_token(entries, name, token.text, token.fetched_at, ends);
+        }
+        written
+    }
+
+    pub(super) fn put_token(
+        &self,
+        entries: &mut Entries,
+        name: &TokenName,
+        text: &Secret<String>,
+        fetched_at: UnixMillis,
+        ends: UnixMillis,
+    ) {
+        let key = self.keys.token(name);
+        let sealed = self.sealer.seal_token(&key, fetched_at, text);
+        entries.put(key, ends, StoredValue::Bytes(sealed));
+    }
 }
 
 #[async_trait]
@@ -69,14 +100,7 @@ impl PlatformTokens for MemoryStore {
         token: &NewToken<'_>,
     ) -> Result<Written, StoreError> {
         self.run("keep_token", |entries, now| {
-            let lease = self.keys.token_lease(name);
-            let written = entries.settle(&lease, ticket, Some((ticket, token.rest)), now);
-            if written == Written::Done {
-                let key = self.keys.token(name);
-                let sealed = self.sealer.seal_token(&key, token.fetched_at, token.text);
-                entries.put(key, now.plus(token.expires_in), StoredValue::Bytes(sealed));
-            }
-            Ok(written)
+            Ok(self.keep_fetched(entries, name, ticket, token, now))
         })
     }
 
