@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use crate::helpers::{ByHand, Gateway, Script, Upstream, echo_upstream, probe, script::ok, until};
+use crate::helpers::{ByHand, Gateway, Script, Upstream, echo_upstream, probe, script::ok};
 
 const FIRST: &str = "GET /first HTTP/1.1\r\nHost: x\r\n\r\n";
 
@@ -113,10 +113,7 @@ async fn slow_bodies_are_cut_and_never_whole_upstream() {
             line["status"] == 408 && line["path"] == path
         });
     }
-    until("the upstream's connections to be closed", async || {
-        upstream.connections().iter().all(|c| c.closed)
-    })
-    .await;
+    upstream.all_closed().await;
     assert!(
         upstream
             .connections()
@@ -312,10 +309,7 @@ async fn clients_that_leave_are_forgotten() {
     }
     gateway.counts("hufu_connections_open", 0).await;
     gateway.counts("hufu_requests_in_flight", 0).await;
-    until("the upstream's connections to be closed", async || {
-        upstream.connections().iter().all(|c| c.closed)
-    })
-    .await;
+    upstream.all_closed().await;
     let mut client = gateway.connect().await;
     client
         .write_all(b"GET /auth/healthz HTTP/1.1\r\nHost: x\r\n\r\n")

@@ -18,6 +18,13 @@ use crate::helpers::{
 
 const GET: &[u8] = b"GET /x HTTP/1.1\r\nHost: a.test\r\nConnection: close\r\n\r\n";
 
+fn of_two_names() -> Certificates {
+    let certificates = Certificates::new();
+    certificates.sign("a", "DNS:a.test");
+    certificates.sign("b", "DNS:b.test");
+    certificates
+}
+
 fn with_tls(certificates: &Certificates, config: &str) -> Gateway {
     let pair = |who: &str| {
         format!(
@@ -122,9 +129,7 @@ async fn tls_shows_the_certificate_of_the_name_that_was_asked_for() {
 #[tokio::test]
 async fn certificates_are_read_again_and_broken_ones_change_nothing() {
     let echo = echo_upstream();
-    let certificates = Certificates::new();
-    certificates.sign("a", "DNS:a.test");
-    certificates.sign("b", "DNS:b.test");
+    let certificates = of_two_names();
     let gateway = with_tls(&certificates, &echo.route("/", "none"));
     let connector = client(&certificates, &[&version::TLS13], &[]);
     let shown = async || {
@@ -151,9 +156,7 @@ async fn certificates_are_read_again_and_broken_ones_change_nothing() {
 #[tokio::test]
 async fn handshakes_have_a_deadline() {
     let echo = echo_upstream();
-    let certificates = Certificates::new();
-    certificates.sign("a", "DNS:a.test");
-    certificates.sign("b", "DNS:b.test");
+    let certificates = of_two_names();
     let gateway = with_tls(
         &certificates,
         &format!(
@@ -189,9 +192,7 @@ async fn handshakes_that_drag_on_keep_nobody_from_theirs() {
     // More than may drag on.
     const STALLED: usize = 300;
     let echo = echo_upstream();
-    let certificates = Certificates::new();
-    certificates.sign("a", "DNS:a.test");
-    certificates.sign("b", "DNS:b.test");
+    let certificates = of_two_names();
     let gateway = with_tls(
         &certificates,
         &format!(

@@ -158,6 +158,17 @@ impl Gateway {
         Probe::connect(self.listen).await
     }
 
+    /// A client that has sent the beginning of this request with this token.
+    pub(crate) async fn asking(&self, request: &str, token: &str, rest: &str) -> Probe {
+        let mut client = self.probe().await;
+        client
+            .send(format!(
+                "{request} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n{rest}"
+            ))
+            .await;
+        client
+    }
+
     /// A URL on the public listener.
     pub(crate) fn at(&self, path: &str) -> String {
         format!("http://{}{path}", self.listen)

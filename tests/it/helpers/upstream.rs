@@ -11,6 +11,7 @@ use tokio_rustls::TlsAcceptor;
 use super::builder::route;
 use super::chunks::Chunks;
 use super::script::{Script, Step};
+use super::wait::until;
 
 /// What one connection brought.
 #[derive(Debug, Clone, Default)]
@@ -131,6 +132,14 @@ impl Upstream {
     /// What has come so far, a record a connection.
     pub(crate) fn connections(&self) -> Vec<Recorded> {
         self.each(Recorded::clone)
+    }
+
+    /// Waits until all connections that have come are closed.
+    pub(crate) async fn all_closed(&self) {
+        until("the upstream's connections to be closed", async || {
+            self.connections().iter().all(|one| one.closed)
+        })
+        .await;
     }
 
     /// Head and body of each request that has come in full, a connection after the other.

@@ -68,6 +68,17 @@ pub(crate) async fn refused(
     )
 }
 
+/// Closes with this code, which comes back.
+pub(crate) async fn close(socket: &mut Socket<impl AsyncRead + AsyncWrite + Unpin>, code: u16) {
+    let frame = CloseFrame {
+        code: code.into(),
+        reason: "bye".into(),
+    };
+    socket.close(Some(frame)).await.unwrap();
+    let answered = closed(socket).await.map(|frame| frame.code.into());
+    assert_eq!(answered, Some(code));
+}
+
 /// Reads to the close frame; `None`: there was none.
 pub(crate) async fn closed(
     socket: &mut Socket<impl AsyncRead + AsyncWrite + Unpin>,

@@ -55,6 +55,13 @@ fn init(folder: &Path) -> Output {
     )
 }
 
+fn fill_in_secret(folder: &Path) {
+    let env = folder.join(".env");
+    let text = fs::read_to_string(&env).unwrap();
+    let secret = "WX_SECRET=0123456789abcdef0123456789abcdef";
+    fs::write(&env, text.replace("WX_SECRET=", secret)).unwrap();
+}
+
 #[test]
 fn init_and_check_take_a_stranger_to_a_good_configuration() {
     let folder = folder();
@@ -83,14 +90,7 @@ fn init_and_check_take_a_stranger_to_a_good_configuration() {
         err(&unfilled)
     );
 
-    let env = folder.path().join(".env");
-    fs::write(
-        &env,
-        fs::read_to_string(&env)
-            .unwrap()
-            .replace("WX_SECRET=", "WX_SECRET=0123456789abcdef0123456789abcdef"),
-    )
-    .unwrap();
+    fill_in_secret(folder.path());
     let filled = hufu(folder.path(), &["check"]);
     assert_eq!(
         (code(&filled), out(&filled).as_str()),
@@ -154,14 +154,7 @@ fn init_keeps_the_keys_from_other_users() {
         fs::Permissions::from_mode(0o644),
     )
     .unwrap();
-    let env = folder.path().join(".env");
-    fs::write(
-        &env,
-        fs::read_to_string(&env)
-            .unwrap()
-            .replace("WX_SECRET=", "WX_SECRET=0123456789abcdef0123456789abcdef"),
-    )
-    .unwrap();
+    fill_in_secret(folder.path());
     let checked = hufu(folder.path(), &["check"]);
     assert_eq!(code(&checked), 0);
     assert!(

@@ -192,10 +192,7 @@ async fn bodies_over_the_limit_are_refused_and_never_whole_upstream() {
     let chunked = gateway.raw(format!("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3e9\r\n{}\r\n0\r\n\r\n", "x".repeat(1001)))
     .await;
     chunked.refuses(413, "body_too_large", "");
-    until("the upstream's connection to be closed", async || {
-        upstream.connections().iter().all(|c| c.closed)
-    })
-    .await;
+    upstream.all_closed().await;
     assert!(
         upstream
             .connections()

@@ -12,9 +12,8 @@ use futures_util::{SinkExt as _, StreamExt as _};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::handshake::client::Response;
-use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 
-use crate::helpers::ws_client::{closed, connect, open, refused, talk};
+use crate::helpers::ws_client::{close, closed, connect, open, refused, talk};
 use crate::helpers::{Gateway, WsUpstream, echoed, probe, until};
 
 const HANDSHAKE: &str = "Host: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
@@ -41,17 +40,7 @@ async fn messages_pass_both_ways_and_the_upstream_knows_whose_they_are() {
         "{asked}"
     );
     assert_eq!(gateway.counted("hufu_websockets_open").await, 1);
-    socket
-        .close(Some(CloseFrame {
-            code: 4000.into(),
-            reason: "bye".into(),
-        }))
-        .await
-        .unwrap();
-    assert_eq!(
-        closed(&mut socket).await.map(|frame| frame.code.into()),
-        Some(4000)
-    );
+    close(&mut socket, 4000).await;
     until("the upstream's end", async || {
         upstream
             .heard

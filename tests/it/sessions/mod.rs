@@ -8,6 +8,7 @@ mod devices;
 mod forward_auth;
 pub(crate) mod leaks;
 mod model;
+mod order;
 mod revocation_bounds;
 mod revoked_under_way;
 mod rules;

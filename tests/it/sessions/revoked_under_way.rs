@@ -1,6 +1,7 @@
 //! A session that is revoked while its request is under way: in an upload, in a queue, in a wait
 //! for the answer.
 
+use super::order::Order;
 use crate::helpers::{ByHand, Gateway, Probe, until, upstream_of};
 
 /// The rest of a head, and the beginning of a body that does not end.
@@ -12,17 +13,6 @@ async fn signed_in() -> (ByHand, Gateway, String) {
     let gateway = Gateway::start(&backend.route("/", "required"));
     let token = gateway.token("ann").await;
     (backend, gateway, token)
-}
-
-/// A client that has sent the beginning of a request with this token.
-async fn asking(gateway: &Gateway, request: &str, token: &str, rest: &str) -> Probe {
-    let mut client = gateway.probe().await;
-    client
-        .send(format!(
-            "{request} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n{rest}"
-        ))
-        .await;
-    client
 }
 
 async fn log_out(gateway: &Gateway, token: &str) {
@@ -50,7 +40,7 @@ fn logged(gateway: &Gateway, path: &str, status: u16) {
 #[tokio::test]
 async fn an_upload_is_broken_off() {
     let (backend, gateway, token) = signed_in().await;
-    let mut client = asking(&gateway, "POST /upload", &token, BEGUN).await;
+    let mut client = gateway.asking("POST /upload", &token, BEGUN).await;
     let (mut peer, _) = backend.request().await;
     log_out(&gateway, &token).await;
     // It goes on sending, slowly.
@@ -87,7 +77,7 @@ async fn an_upload_is_broken_off() {
 #[tokio::test]
 async fn an_upload_behind_an_early_answer_is_broken_off() {
     let (backend, gateway, token) = signed_in().await;
-    let mut client = asking(&gateway, "POST /early", &token, BEGUN).await;
+    let mut client = gateway.asking("POST /early", &token, BEGUN).await;
     let (mut peer, _) = backend.request().await;
     peer.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
         .await;
@@ -103,16 +93,8 @@ async fn an_upload_behind_an_early_answer_is_broken_off() {
 async fn a_wait_for_an_answer_ends_unless_the_request_must_not_be_sent_again() {
     let (backend, gateway, token) = signed_in().await;
     // The backend has all of this one, and acts on it.
-    let mut acting = asking(
-        &gateway,
-        "POST /order",
-        &token,
-        "Content-Length: 2\r\n\r\nhi",
-    )
-    .await;
-    let (mut order, _) = backend.request().await;
-    assert_eq!(order.take(2).await, b"hi");
-    let mut polling = asking(&gateway, "GET /poll", &token, "\r\n").await;
+    let order = Order::begin(&gateway, &backend, &token).await;
+    let mut polling = gateway.asking("GET /poll", &token, "\r\n").await;
     let (mut poll, _) = backend.request().await;
     log_out(&gateway, &token).await;
     refused(&gateway, &mut polling, "/poll").await;
@@ -125,12 +107,7 @@ async fn a_wait_for_an_answer_ends_unless_the_request_must_not_be_sent_again() {
             >= 2
     })
     .await;
-    // A 401 in its place would have the client order twice.
-    order
-        .send("HTTP/1.1 201 Created\r\nContent-Length: 2\r\n\r\nok")
-        .await;
-    let answer = acting.answer("POST").await;
-    assert_eq!((answer.status(), answer.text().as_str()), (201, "ok"));
+    order.gets_its_answer().await;
     // A connection that has had a 401 goes on.
     assert_eq!(polling.ask("GET", "/auth/healthz", "").await.text(), "ok");
 }
@@ -144,22 +121,18 @@ async fn whoever_waits_in_the_queue_is_asked_again_before_the_backend_hears_of_i
         "max_concurrent = 1\nqueue = 5\nqueue_timeout = \"60s\"",
     ));
     let (stays, leaves) = (gateway.token("ann").await, gateway.token("ben").await);
-    let mut first = asking(&gateway, "GET /first", &stays, "\r\n").await;
+    let mut first = gateway.asking("GET /first", &stays, "\r\n").await;
     let (mut held, _) = backend.request().await;
     let waiting = async |count| {
         gateway
             .counts("hufu_upstream_waiting{upstream=\"many\"}", count)
             .await;
     };
-    let mut gone = asking(
-        &gateway,
-        "POST /gone",
-        &leaves,
-        "Content-Length: 2\r\n\r\nhi",
-    )
-    .await;
+    let mut gone = gateway
+        .asking("POST /gone", &leaves, "Content-Length: 2\r\n\r\nhi")
+        .await;
     waiting(1).await;
-    let mut next = asking(&gateway, "GET /next", &stays, "\r\n").await;
+    let mut next = gateway.asking("GET /next", &stays, "\r\n").await;
     waiting(2).await;
     log_out(&gateway, &leaves).await;
     held.send("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nfirst")

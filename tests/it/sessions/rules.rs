@@ -3,11 +3,12 @@
 use hufu::clock::monotonic_now;
 use serde_json::json;
 
+use super::order::Order;
 use crate::helpers::claims::OPERATOR;
 use crate::helpers::ws_client::open;
 use crate::helpers::{
-    BOUND, ByHand, Gateway, Probe, RedisServer, Script, Upstream, WsUpstream, echoed, farewell,
-    until, upstream_of,
+    BOUND, ByHand, Gateway, RedisServer, Script, Upstream, WsUpstream, echoed, farewell, until,
+    upstream_of,
 };
 use tokio_tungstenite::tungstenite::Message;
 
@@ -110,17 +111,6 @@ async fn a_change_of_claims_opens_and_closes_a_route_without_a_login() {
     }
 }
 
-/// A client that has sent this request with this token.
-async fn asking(gateway: &Gateway, request: &str, token: &str, rest: &str) -> Probe {
-    let mut client = gateway.probe().await;
-    client
-        .send(format!(
-            "{request} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n{rest}"
-        ))
-        .await;
-    client
-}
-
 async fn stream(gateway: &Gateway, path: &str, token: &str) -> reqwest::Response {
     let mut events = gateway.get(path).bearer_auth(token).stream().await;
     let first = events.chunk().await.unwrap().unwrap();
@@ -156,7 +146,7 @@ async fn what_is_open_ends(cache: &str) {
     for gateway in [&one, &other] {
         let socket = open(gateway, "/echo", &token).await;
         let events = stream(gateway, "/events", &token).await;
-        let poll = asking(gateway, "GET /poll", &token, "\r\n").await;
+        let poll = gateway.asking("GET /poll", &token, "\r\n").await;
         let (peer, _) = polls.request().await;
         ending.push((gateway, socket, events, poll, peer));
     }
@@ -241,25 +231,13 @@ async fn requests_under_way_end_unless_the_backend_acts_on_them() {
     let token = gateway
         .token_with_claims("zhang", &json!({ "role": "staff" }))
         .await;
-    let mut acting = asking(
-        &gateway,
-        "POST /order",
-        &token,
-        "Content-Length: 2\r\n\r\nhi",
-    )
-    .await;
-    let (mut order, _) = backend.request().await;
-    assert_eq!(order.take(2).await, b"hi");
+    let order = Order::begin(&gateway, &backend, &token).await;
     let begun = "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n";
-    let mut uploading = asking(&gateway, "POST /upload", &token, begun).await;
+    let mut uploading = gateway.asking("POST /upload", &token, begun).await;
     let (mut upload, _) = backend.request().await;
-    let mut queued = asking(
-        &gateway,
-        "POST /queued",
-        &token,
-        "Content-Length: 2\r\n\r\nhi",
-    )
-    .await;
+    let mut queued = gateway
+        .asking("POST /queued", &token, "Content-Length: 2\r\n\r\nhi")
+        .await;
     gateway
         .counts("hufu_upstream_waiting{upstream=\"many\"}", 1)
         .await;
@@ -273,11 +251,7 @@ async fn requests_under_way_end_unless_the_backend_acts_on_them() {
     // The upload's place is the next one's, who is not let in any more.
     let answer = queued.answer("POST").await;
     answer.refuses(403, "forbidden", format_args!("{answer:?}"));
-    order
-        .send("HTTP/1.1 201 Created\r\nContent-Length: 2\r\n\r\nok")
-        .await;
-    let answer = acting.answer("POST").await;
-    assert_eq!((answer.status(), answer.text().as_str()), (201, "ok"));
+    order.gets_its_answer().await;
     assert!(backend.is_left_alone().await);
 }
 

@@ -3,7 +3,7 @@
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::FIRST;
-use crate::helpers::{Gateway, Script, Upstream, echo_upstream, probe, until};
+use crate::helpers::{Gateway, Script, Upstream, echo_upstream, probe};
 
 #[tokio::test]
 async fn broken_chunks_never_make_a_whole_body() {
@@ -41,10 +41,7 @@ async fn broken_chunks_never_make_a_whole_body() {
             answer.text
         );
     }
-    until("the upstream's connections to be closed", async || {
-        upstream.connections().iter().all(|c| c.closed)
-    })
-    .await;
+    upstream.all_closed().await;
     assert!(
         upstream
             .connections()

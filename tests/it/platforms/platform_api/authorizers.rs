@@ -44,6 +44,18 @@ pub(crate) async fn gateway(settings: SandboxSettings, apps: &str, more: &str) -
     gateway
 }
 
+/// One whose store others may share.
+async fn gateway_on(redis: &RedisServer, settings: SandboxSettings) -> Gateway {
+    let wechat = wechat(settings);
+    let config = config("\"open\"", "").replace("BASE", &wechat.server.url);
+    let gateway = GatewayBuilder::new()
+        .store(redis.url(""))
+        .config(config)
+        .start_with(wechat);
+    authorised(&gateway).await;
+    gateway
+}
+
 async fn authorised(gateway: &Gateway) {
     let control = async |path: &str, body: Value| {
         let url = gateway.wechat.server.at(&format!("/sandbox/{path}"));
@@ -284,13 +296,7 @@ async fn a_refused_token_of_an_authorizer_is_replaced_on_the_way() {
 #[tokio::test]
 async fn pages_and_data_of_authorizers_are_signed() {
     let redis = RedisServer::start(&[]);
-    let wechat = wechat(SandboxSettings::default());
-    let config = config("\"open\"", "").replace("BASE", &wechat.server.url);
-    let gateway = GatewayBuilder::new()
-        .store(redis.url(""))
-        .config(config)
-        .start_with(wechat);
-    authorised(&gateway).await;
+    let gateway = gateway_on(&redis, SandboxSettings::default()).await;
     let asked = async |authorizer: &str, path: &str, body: &Value| {
         let request = http().post(gateway.api(path)).bearer_auth(SECRET);
         let request = request.header("X-Hufu-App", format!("open/{authorizer}"));
@@ -341,16 +347,11 @@ async fn pages_and_data_of_authorizers_are_signed() {
 async fn nothing_is_left_for_an_authorizer_that_has_withdrawn() {
     let redis = RedisServer::start(&[]);
     // Another gateway has its token until then.
-    let wechat = wechat(SandboxSettings {
+    let settings = SandboxSettings {
         token_life: Duration::from_secs(6),
         ..SandboxSettings::default()
-    });
-    let config = config("\"open\"", "").replace("BASE", &wechat.server.url);
-    let gateway = GatewayBuilder::new()
-        .store(redis.url(""))
-        .config(config)
-        .start_with(wechat);
-    authorised(&gateway).await;
+    };
+    let gateway = gateway_on(&redis, settings).await;
     let other = gateway.sibling();
     user_of(&gateway, AUTHORIZER).await;
     let openid = hufu::sandbox::openid(AUTHORIZER, "alice");

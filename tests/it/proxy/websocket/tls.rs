@@ -9,13 +9,12 @@ use tokio_rustls::client::TlsStream;
 use tokio_tungstenite::client_async;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::handshake::client::Response;
-use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 
 use crate::helpers::{
     Certificates, Client, Gateway, Socket, WsUpstream, acceptor, echoed, farewell, handshake,
     tls::{client, connect},
     tls_provider, until, upstream_of,
-    ws_client::{self, closed, talk},
+    ws_client::{self, close, talk},
 };
 
 /// What the gateway shows clients, and what it needs for an upstream that wants to know it.
@@ -109,17 +108,7 @@ async fn holds(gateway: &Gateway, certificates: &Certificates, upstream: &WsUpst
         "{asked}"
     );
     assert!(!asked.contains(&token), "{asked}");
-    socket
-        .close(Some(CloseFrame {
-            code: 4000.into(),
-            reason: "bye".into(),
-        }))
-        .await
-        .unwrap();
-    assert_eq!(
-        closed(&mut socket).await.map(|frame| frame.code.into()),
-        Some(4000)
-    );
+    close(&mut socket, 4000).await;
     // What the upstream closes, and what dies there.
     for (path, code) in [("/close", 4001), ("/die", 1011)] {
         let (mut socket, _) = wss(gateway, certificates, path, &[("authorization", &bearer)]).await;

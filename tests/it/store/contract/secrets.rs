@@ -217,8 +217,8 @@ pub(super) async fn a_reset_makes_nothing_for_who_is_gone(h: &Harness) {
     assert!(h.look().await.is_empty());
 }
 
-pub(super) async fn session_and_answer_come_together(h: &Harness) {
-    let ticket = reserved(h, [1; 16], HOUR).await;
+/// Makes a session that settles the login `[1; 16]`.
+async fn made_with_answer(h: &Harness, ticket: [u8; 16]) {
     let session = h.session(&user("o1"), HOUR).await;
     let id = h.fresh_id(&session.user);
     let settlement = Some(Settlement {
@@ -233,6 +233,11 @@ pub(super) async fn session_and_answer_come_together(h: &Harness) {
     })
     .await;
     assert!(h.alive(&id).await);
+}
+
+pub(super) async fn session_and_answer_come_together(h: &Harness) {
+    let ticket = reserved(h, [1; 16], HOUR).await;
+    made_with_answer(h, ticket).await;
     let Reservation::Settled { answer, .. } = h.codes().reserve(&[1; 16], HOUR).await.unwrap()
     else {
         panic!("it is settled")
@@ -241,20 +246,7 @@ pub(super) async fn session_and_answer_come_together(h: &Harness) {
 }
 
 pub(super) async fn a_session_stands_when_its_reservation_has_lapsed(h: &Harness) {
-    let session = h.session(&user("o1"), HOUR).await;
-    let id = h.fresh_id(&session.user);
-    let settlement = Some(Settlement {
-        login: [1; 16],
-        ticket: [7; 16],
-        answer: b"answer".to_vec(),
-        keep: HOUR,
-    });
-    h.create(NewSession {
-        settlement,
-        ..new_session(id, &session, HOUR)
-    })
-    .await;
-    assert!(h.alive(&id).await);
+    made_with_answer(h, [7; 16]).await;
     assert!(h.only("c").await.is_none());
 }
 
