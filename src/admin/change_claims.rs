@@ -63,7 +63,7 @@ async fn change(
             log::warn!(audit = "claims", outcome = "failed", app = &*user.app, user = name.as_str(), set = set.as_str(), removed = removed.as_str(), by = &*operator.token, from = &*operator.address; "an operator's change of the claims of a user was given up: others changed the user's sessions all the time");
             Err(GatewayError::new(
                 ErrorCode::RateLimited,
-                "This user's sessions were changed by others all the time; nothing was changed. Try again, or block the user.",
+                "This user's sessions were changed by others all the time; nothing was changed. If that goes on, block the user.",
             )
             .retry_after(Duration::from_secs(1)))
         }
