@@ -58,12 +58,6 @@ impl AdminApi {
                 "The admin API is off. Set admin.token, or a token of admin.tokens, in the gateway's configuration to use it.",
             ));
         }
-        let refused = || {
-            GatewayError::new(
-                ErrorCode::AdminTokenInvalid,
-                "Send one of the gateway's admin tokens as \"Authorization: Bearer …\".",
-            )
-        };
         let now = monotonic_now();
         let mut lockout = self.lockout.lock();
         if let Some(wait) = lockout.wait(from, now) {
@@ -74,15 +68,23 @@ impl AdminApi {
             .retry_after(wait));
         }
         // One that sends none guesses nothing.
-        let given = token::find(&[TokenCarrier::Bearer], headers, None)?.ok_or_else(refused)?;
+        let given =
+            token::find(&[TokenCarrier::Bearer], headers, None)?.ok_or_else(not_admitted)?;
         if let Some(name) = self.tokens.name_of(given) {
             lockout.right(from);
             return Ok(Operator::new(name.clone(), from));
         }
         lockout.wrong(from, now);
         log::warn!("admin API: wrong token from {from}");
-        Err(refused())
+        Err(not_admitted())
     }
+}
+
+fn not_admitted() -> GatewayError {
+    GatewayError::new(
+        ErrorCode::AdminTokenInvalid,
+        "Send one of the gateway's admin tokens as \"Authorization: Bearer …\".",
+    )
 }
 
 /// Registers the operations.

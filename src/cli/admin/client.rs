@@ -30,17 +30,7 @@ impl AdminClient {
     pub(in crate::cli) fn new(admin: &str, token: FoundToken) -> Result<Self> {
         // A second client in the process finds it installed.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let wrong = || {
-            UsageError(format!(
-                "--admin {admin:?} is not the address of an admin listener, such as http://127.0.0.1:8081"
-            ))
-        };
-        let base = Url::parse(admin).ok().filter(|url| {
-            matches!(url.scheme(), "http" | "https") && url.path() == "/" && url.query().is_none()
-        });
-        let base = base
-            .filter(|url| url.username().is_empty() && url.password().is_none())
-            .ok_or_else(wrong)?;
+        let base = listener_url(admin)?;
         let text = token.secret.expose();
         if text.is_empty() || !text.bytes().all(|b| b.is_ascii_graphic()) {
             return Err(UsageError(
@@ -140,4 +130,20 @@ impl AdminClient {
             anyhow::Error::msg(said)
         }
     }
+}
+
+/// The address of a listener, and nothing else.
+fn listener_url(text: &str) -> Result<Url, UsageError> {
+    let is_bare = |url: &Url| {
+        matches!(url.scheme(), "http" | "https")
+            && url.path() == "/"
+            && url.query().is_none()
+            && url.username().is_empty()
+            && url.password().is_none()
+    };
+    Url::parse(text).ok().filter(is_bare).ok_or_else(|| {
+        UsageError(format!(
+            "--admin {text:?} is not the address of an admin listener, such as http://127.0.0.1:8081"
+        ))
+    })
 }

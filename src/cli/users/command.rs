@@ -112,7 +112,8 @@ impl UsersCommand {
             Self::Claims(_) => {
                 let sessions = number(answer, "sessions")?;
                 say(&format!("changed; sessions: {sessions}"));
-                print(&format!("{}\n", answer["claims"]))
+                let claims = answer["claims"].to_string();
+                print(&format!("{}\n", harmless(&claims)))
             }
             Self::Block(_) => {
                 let ended = number(answer, "revoked")?;

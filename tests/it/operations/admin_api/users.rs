@@ -231,6 +231,13 @@ async fn the_command_shows_changes_and_blocks_users() {
         (0, json!({"sessions": 1, "claims": {"role": ["staff"]}}))
     );
     assert_eq!(claims(&gateway, &login).await, json!({"role": ["staff"]}));
+    // Some claims come from users.
+    let (code, out, _) = of(&["claims", "--set", "nickname=a\u{202e}b"]);
+    assert_eq!(
+        (code, out.as_str()),
+        (0, "{\"nickname\":\"a?b\",\"role\":[\"staff\"]}\n")
+    );
+    assert_eq!(of(&["claims", "--remove", "nickname"]).0, 0);
     let (code, out, err) = of(&["block", "--for", "30d", "--reason", "fraud"]);
     assert_eq!((code, out.as_str()), (0, "1\n"));
     assert!(err.starts_with("blocked until 2"), "{err}");
@@ -240,7 +247,7 @@ async fn the_command_shows_changes_and_blocks_users() {
     for line in [
         "reason               fraud\n",
         "sessions             0\n",
-        "changed_claims       {\"role\":[\"staff\"],\"vip\":null}\n",
+        "changed_claims       {\"nickname\":null,\"role\":[\"staff\"],\"vip\":null}\n",
     ] {
         assert!(out.contains(line), "{out}");
     }
