@@ -5,12 +5,13 @@ use serde::{Deserialize, Serialize};
 
 use super::apps::CurrentApps;
 use super::operator::Operator;
+use super::outcome::outcome_of;
 use super::show_user::BlockView;
-use super::to_the_end::{outcome_of, to_the_end};
 use super::user::UserQuery;
 use crate::clock::UnixMillis;
 use crate::http::answer::json;
 use crate::http::json_body::{Example, TypedObject};
+use crate::http::to_the_end::to_the_end;
 use crate::http::{ErrorCode, GatewayError};
 use crate::session::{Block, Blocked, UserKey, UserService};
 

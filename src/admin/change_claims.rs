@@ -7,10 +7,11 @@ use serde::Serialize;
 
 use super::apps::CurrentApps;
 use super::operator::Operator;
-use super::to_the_end::{outcome_of, to_the_end};
+use super::outcome::outcome_of;
 use super::user::UserQuery;
 use crate::http::answer::json;
 use crate::http::json_body::{Example, TypedObject};
+use crate::http::to_the_end::to_the_end;
 use crate::http::{ErrorCode, GatewayError};
 use crate::session::{Claims, ClaimsChange, ClaimsPatch, PatchLife, UserKey, UserService};
 

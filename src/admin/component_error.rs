@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::apps::acts_for_none;
 use super::operator::Operator;
-use super::to_the_end::outcome_of;
+use super::outcome::outcome_of;
 use crate::broker::ComponentError;
 use crate::http::{ErrorCode, GatewayError};
 use crate::identity::{App, AppTokenError, ExchangeError};

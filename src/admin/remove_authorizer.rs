@@ -5,9 +5,9 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use super::apps::{CurrentApps, named_authorizer};
 use super::component_error::not_carried_out;
 use super::operator::Operator;
-use super::to_the_end::to_the_end;
 use crate::broker::TokenBroker;
 use crate::http::GatewayError;
+use crate::http::to_the_end::to_the_end;
 use crate::identity::App;
 
 /// 204 when its tokens and tickets are deleted.

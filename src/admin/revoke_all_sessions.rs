@@ -6,10 +6,11 @@ use actix_web::{HttpResponse, web};
 
 use super::apps::CurrentApps;
 use super::operator::Operator;
-use super::to_the_end::{outcome_of, to_the_end};
+use super::outcome::outcome_of;
 use super::user::UserQuery;
 use crate::http::GatewayError;
 use crate::http::answer::json;
+use crate::http::to_the_end::to_the_end;
 use crate::session::{SessionService, UserKey, UserService};
 
 /// 200 with how many ended by this. A user who was never here has none to end.

@@ -3,9 +3,10 @@
 use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::operator::Operator;
+use super::outcome::outcome_of;
 use super::show_session::{named, not_found};
-use super::to_the_end::{outcome_of, to_the_end};
 use crate::http::GatewayError;
+use crate::http::to_the_end::to_the_end;
 use crate::session::{LiveSession, SessionId, SessionService, UserService, Written};
 
 /// 204 when it has ended by this, 404 when it had ended before or never was.

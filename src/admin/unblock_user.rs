@@ -4,9 +4,10 @@ use actix_web::{HttpResponse, web};
 
 use super::apps::CurrentApps;
 use super::operator::Operator;
-use super::to_the_end::{outcome_of, to_the_end};
+use super::outcome::outcome_of;
 use super::user::UserQuery;
 use crate::http::GatewayError;
+use crate::http::to_the_end::to_the_end;
 use crate::session::{UserKey, UserService};
 
 /// 204 when the user can sign in again, whether or not there was a block.

@@ -10,6 +10,7 @@ use crate::http::answer::json;
 use crate::http::authenticate::Authenticator;
 use crate::http::error::{ErrorCode, GatewayError};
 use crate::http::json_body::{Example, Object};
+use crate::http::to_the_end::to_the_end;
 use crate::identity::{OpenDataFlow, SealedData, Signed};
 
 /// Longest body: the data of a page's thirty days of steps has some kilobytes.
@@ -44,7 +45,9 @@ pub async fn decrypt(
     may_change(&req, &auth)?;
     let Object(body) = body.into_inner();
     let asker = asker(&req, &auth).await?;
-    let data = flow.open(&asker, &sealed(body)?).await?;
+    let sealed = sealed(body)?;
+    // It may change the user's claims.
+    let data = to_the_end(async move { Ok(flow.open(&asker, &sealed).await?) }).await?;
     Ok(json(&DecryptAnswer { data }))
 }
 

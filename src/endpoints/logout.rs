@@ -6,6 +6,7 @@ use crate::endpoints::page::may_change;
 use crate::http::authenticate::Authenticator;
 use crate::http::error::GatewayError;
 use crate::http::request_log::SeenSession;
+use crate::http::to_the_end::to_the_end;
 
 /// 204, also when the session had ended before. 503 when the store is down: it did not happen.
 pub async fn logout(
@@ -18,6 +19,7 @@ pub async fn logout(
         session: Some(token.id()),
         app: None,
     });
-    auth.sessions.end(&token).await?;
+    let sessions = auth.sessions.clone();
+    to_the_end(async move { Ok(sessions.end(&token).await?) }).await?;
     Ok(HttpResponse::NoContent().finish())
 }

@@ -8,6 +8,7 @@ use crate::endpoints::page::may_change;
 use crate::http::answer::json;
 use crate::http::authenticate::Authenticator;
 use crate::http::error::GatewayError;
+use crate::http::to_the_end::to_the_end;
 
 /// 200 with how many sessions ended, this one among them. A dead token is 401: it does not say
 /// whose sessions are meant.
@@ -17,6 +18,8 @@ pub async fn logout_all(
 ) -> Result<HttpResponse, GatewayError> {
     may_change(&req, &auth)?;
     let live = auth.session(&req).await?;
-    let revoked = auth.sessions.end_all(&live.session.user).await?;
+    let sessions = auth.sessions.clone();
+    let ended = async move { Ok(sessions.end_all(&live.session.user).await?) };
+    let revoked = to_the_end(ended).await?;
     Ok(json(&BTreeMap::from([("revoked", revoked)])))
 }

@@ -8,6 +8,7 @@ use crate::http::answer::json;
 use crate::http::authenticate::Authenticator;
 use crate::http::error::{ErrorCode, GatewayError};
 use crate::http::request_log::note_session;
+use crate::http::to_the_end::to_the_end;
 use crate::limit::{LoginLimits, Policy};
 use crate::session::{SessionService, SessionToken};
 
@@ -22,7 +23,8 @@ pub async fn rotate(
     may_change(&req, &auth)?;
     let token = auth.token(&req)?;
     within_quota(&token, &auth.sessions, &limits).await?;
-    let issued = auth.sessions.rotate(&token).await?;
+    let sessions = auth.sessions.clone();
+    let issued = to_the_end(async move { Ok(sessions.rotate(&token).await?) }).await?;
     let issued = issued.ok_or_else(|| {
         GatewayError::new(
             ErrorCode::SessionExpired,

@@ -6,6 +6,7 @@ use crate::endpoints::page::may_change;
 use crate::http::authenticate::Authenticator;
 use crate::http::endpoint::named_session;
 use crate::http::error::{ErrorCode, GatewayError};
+use crate::http::to_the_end::to_the_end;
 use crate::session::Written;
 
 /// 204 when one of the user's own sessions has ended by it. A name that is no name, nobody's, and
@@ -17,7 +18,11 @@ pub async fn sign_out(
     may_change(&req, &auth)?;
     let live = auth.session(&req).await?;
     let ended = match named_session(&req) {
-        Some(id) => auth.sessions.end_device(&live.session.user, &id).await?,
+        Some(id) => {
+            let sessions = auth.sessions.clone();
+            to_the_end(async move { Ok(sessions.end_device(&live.session.user, &id).await?) })
+                .await?
+        }
         None => Written::Gone,
     };
     match ended {

@@ -28,6 +28,7 @@ pub mod response;
 pub mod scheduling;
 
 pub mod socket;
+pub mod to_the_end;
 pub mod token;
 
 pub use client_address::{ForwardingHeader, TrustedProxies};
