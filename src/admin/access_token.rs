@@ -63,7 +63,7 @@ async fn hand_out(
 /// Operators read why.
 fn for_operators(error: AppTokenError) -> GatewayError {
     let detail = match &error {
-        AppTokenError::Unsupported => None,
+        AppTokenError::Unsupported | AppTokenError::Store(_) => None,
         AppTokenError::Unavailable { reason, .. }
         | AppTokenError::Misconfigured { reason, .. }
         | AppTokenError::NotAuthorized { reason, .. } => {

@@ -1,19 +1,13 @@
 //! The token of an app for which another one acts. It is got with a refresh token, and what gets the
 //! refresh token back where it is lost: the platform is asked before a person is.
 
-use std::time::Duration;
-
-use super::fetched::{Fetched, RefreshTokens};
+use super::fetched::{Fetched, NotFetched, RefreshTokens};
 use crate::clock::{Clock as _, SystemClock};
 use crate::identity::{
     AccessToken, App, AppTokenSource, ComponentApi, ComponentStore, ExchangeError, PlatformCode,
     Refreshed, TokenName,
 };
 use crate::secret::Secret;
-use crate::session::StoreError;
-
-/// When to look again for what is not there yet.
-const LOOK_AGAIN: Duration = Duration::from_secs(2);
 
 /// One authorizer, and the app that acts for it.
 pub(super) struct Authorizer<'a> {
@@ -30,11 +24,8 @@ impl Authorizer<'_> {
         &self,
         store: &dyn ComponentStore,
         tokens: &dyn AppTokenSource,
-    ) -> Result<Fetched, ExchangeError> {
-        let kept = store
-            .refresh_token(self.name)
-            .await
-            .map_err(|error| down(&error))?;
+    ) -> Result<Fetched, NotFetched> {
+        let kept = store.refresh_token(self.name).await?;
         if let Some(kept) = &kept {
             match self.refreshed(tokens, kept).await? {
                 Ok(fetched) => return Ok(fetched),
@@ -46,8 +37,7 @@ impl Authorizer<'_> {
         let present = self.present(tokens).await?;
         // Others would use it at the same time, and a script compares it with what is kept.
         let now = SystemClock.unix_now();
-        let stored = store.authorize(self.name, &present, now, None).await;
-        stored.map_err(|error| down(&error))?;
+        store.authorize(self.name, &present, now, None).await?;
         match self.refreshed(tokens, &present).await? {
             Ok(fetched) => {
                 log::warn!(app = &*self.acting.name; "the refresh token of {} was lost, and the platform gave it again", self.appid);
@@ -59,7 +49,8 @@ impl Authorizer<'_> {
                     self.appid, self.acting.appid
                 ),
                 platform_code,
-            }),
+            }
+            .into()),
         }
     }
 
@@ -67,7 +58,7 @@ impl Authorizer<'_> {
         &self,
         tokens: &dyn AppTokenSource,
         refresh_token: &Secret<String>,
-    ) -> Result<Result<Fetched, PlatformCode>, ExchangeError> {
+    ) -> Result<Result<Fetched, PlatformCode>, NotFetched> {
         let refresh = |token: AccessToken| async move {
             self.api
                 .refresh(&token.text, self.appid, refresh_token)
@@ -89,21 +80,10 @@ impl Authorizer<'_> {
     pub(super) async fn present(
         &self,
         tokens: &dyn AppTokenSource,
-    ) -> Result<Secret<String>, ExchangeError> {
+    ) -> Result<Secret<String>, NotFetched> {
         let ask = |token: AccessToken| async move {
             self.api.refresh_token(&token.text, self.appid).await
         };
-        tokens.with_token(&self.acting, ask).await?
-    }
-}
-
-pub(super) fn down(error: &StoreError) -> ExchangeError {
-    unanswered(error.to_string())
-}
-
-pub(super) fn unanswered(reason: String) -> ExchangeError {
-    ExchangeError::Unavailable {
-        reason,
-        retry_after: LOOK_AGAIN,
+        Ok(tokens.with_token(&self.acting, ask).await??)
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::authorizer::Authorizer;
+use super::fetched::NotFetched;
 use super::slot::ACCESS;
 use super::tokens::TokenBroker;
 use crate::clock::{Clock as _, SystemClock, UnixMillis};
@@ -84,8 +85,7 @@ impl TokenBroker {
         };
         let tokens: &dyn AppTokenSource = self;
         let ask = |token: AccessToken| async move { api.authorization(&token.text, code).await };
-        let asked = tokens.with_token(&acting, ask).await;
-        match asked.map_err(ExchangeError::from)? {
+        match tokens.with_token(&acting, ask).await? {
             Ok(Authorization { authorizer, tokens }) => {
                 let of = of.for_authorizer(authorizer);
                 let name = TokenName::of(&of, ACCESS);
@@ -217,6 +217,15 @@ impl TokenBroker {
 
 impl From<AppTokenError> for ComponentError {
     fn from(error: AppTokenError) -> Self {
-        Self::Platform(error.into())
+        NotFetched::from(error).into()
+    }
+}
+
+impl From<NotFetched> for ComponentError {
+    fn from(error: NotFetched) -> Self {
+        match error {
+            NotFetched::Store(error) => Self::Store(error),
+            NotFetched::Platform(error) => Self::Platform(error),
+        }
     }
 }

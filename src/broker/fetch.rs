@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use self::ask::granted;
-use super::fetched::RefreshTokens;
+use super::fetched::{DatedFetch, NotFetched, RefreshTokens};
 use super::slot::{AppSlot, SlotKind};
 use super::state::{Origin, refused_twice, rest, unavailable};
 use super::ticket;
@@ -33,7 +33,7 @@ pub(super) struct Fetcher {
     pub(super) components: Arc<dyn ComponentStore>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) metrics: Arc<Metrics>,
-    /// When the platform was last asked to push tickets, by the id of the app.
+    /// Until when the platform is not asked to push tickets, by the id of the app.
     pub(super) started: Mutex<HashMap<Arc<str>, Instant>>,
 }
 
@@ -45,6 +45,7 @@ const CALLS_FOR_AUTHORIZER: u32 = 5;
 struct Lease {
     taken_at: UnixMillis,
     ticket: [u8; 16],
+    until: Instant,
 }
 
 impl Fetcher {
@@ -61,12 +62,12 @@ impl Fetcher {
         } else {
             1
         };
-        let lease = app.provider.total_timeout() * calls + LEASE_MARGIN;
-        let deadline = monotonic_now() + 2 * lease;
+        let span = app.provider.total_timeout() * calls + LEASE_MARGIN;
+        let deadline = monotonic_now() + 2 * span;
         for attempt in 1.. {
             let asked = monotonic_now();
             let paused = slot.state.lock().paused(asked);
-            let found = self.look(slot, paused.is_some(), asked, lease).await;
+            let found = self.look(slot, paused.is_some(), asked, span).await;
             match (found, paused) {
                 (Ok(Some(TokenLease::Found(token))), _) => {
                     return Ok(self.take(slot, &app, token, asked));
@@ -76,6 +77,7 @@ impl Fetcher {
                     let lease = Lease {
                         taken_at: now,
                         ticket,
+                        until: asked + span,
                     };
                     if let Some(outcome) = self.lead(slot, &app, &lease, tokens).await {
                         return outcome;
@@ -139,16 +141,16 @@ impl Fetcher {
         lease: &Lease,
         tokens: &dyn AppTokenSource,
     ) -> Option<Result<AccessToken, AppTokenError>> {
-        let asked = monotonic_now();
-        let fetched = match self.fetched(slot, app, tokens).await {
-            Ok(fetched) => fetched,
-            Err(error) => {
-                // Another gateway may reach the platform, or have an address that it likes.
-                self.release(slot, lease).await;
-                return Some(Err(self.failed(slot, app, &error)));
-            }
+        let unstored = slot.unstored.lock().take();
+        let brought = match unstored {
+            Some(unstored) => unstored,
+            None => match self.dated_fetch(slot, app, lease, tokens).await {
+                Ok(brought) => brought,
+                Err(outcome) => return Some(outcome),
+            },
         };
-        let granted = fetched.token;
+        let DatedFetch { fetched, asked } = &brought;
+        let granted = &fetched.token;
         let left = granted.expires_in.saturating_sub(asked.elapsed());
         let new = NewToken {
             text: &granted.token,
@@ -168,18 +170,53 @@ impl Fetcher {
                 return None;
             }
             Ok(Written::Gone) => {
-                log::warn!(app = &*app.name; "{} has withdrawn or authorised anew while its access token was fetched; it is thrown away", app.appid);
+                log::warn!(app = &*app.name; "{} has withdrawn or authorised anew while its access token was fetched, or the store has that already; it is thrown away", app.appid);
                 self.release(slot, lease).await;
                 return None;
+            }
+            Err(error) if fetched.refresh.is_some() => {
+                log::error!(app = &*app.name; "the new refresh token of {} cannot be stored, so its access token is not used; this process keeps both and tries again: {error}", app.appid);
+                *slot.unstored.lock() = Some(brought);
+                return Some(Err(AppTokenError::Store(error)));
             }
             Err(error) => {
                 log::warn!(app = &*app.name; "{} was fetched and cannot be stored, so only this process has it: {error}", slot.kind.noun());
                 Origin::Process
             }
         };
-        Some(Ok(self.fresh(slot, app, granted, origin, asked)))
+        // It has waited for the store longer than it is good.
+        if left.is_zero() {
+            return None;
+        }
+        Some(Ok(self.fresh(slot, app, granted, origin, *asked)))
     }
 
+    /// A fetch; what its failure means for whoever waits.
+    async fn dated_fetch(
+        &self,
+        slot: &AppSlot,
+        app: &App,
+        lease: &Lease,
+        tokens: &dyn AppTokenSource,
+    ) -> Result<DatedFetch, Result<AccessToken, AppTokenError>> {
+        let asked = monotonic_now();
+        let error = match self.fetched(slot, app, tokens).await {
+            Ok(fetched) => return Ok(DatedFetch { fetched, asked }),
+            Err(error) => error,
+        };
+        // Another gateway may reach the platform, or have an address that it likes.
+        self.release(slot, lease).await;
+        Err(match error {
+            NotFetched::Platform(error) => Err(self.failed(slot, app, &error)),
+            NotFetched::Store(error) => {
+                log::warn!(app = &*app.name; "no new {} of {}: {error}", slot.kind.noun(), app.appid);
+                let held = slot.state.lock().store_is_down(monotonic_now());
+                held.ok_or(AppTokenError::Store(error))
+            }
+        })
+    }
+
+    /// Tries for as long as the lease lasts: the platform may take no other refresh token any more.
     async fn keep_refreshed(
         &self,
         slot: &AppSlot,
@@ -191,9 +228,18 @@ impl Fetcher {
             used: &refresh.used,
             text: &refresh.fresh,
         };
-        self.components
-            .keep_refreshed(&slot.name, &lease.ticket, new, &refresh_token)
-            .await
+        let mut attempt = 0;
+        loop {
+            let kept = self
+                .components
+                .keep_refreshed(&slot.name, &lease.ticket, new, &refresh_token)
+                .await;
+            if kept.is_ok() || monotonic_now() >= lease.until {
+                return kept;
+            }
+            attempt += 1;
+            tokio::time::sleep(backoff::jittered(FOLLOW.0, FOLLOW.1, attempt)).await;
+        }
     }
 
     async fn release(&self, slot: &AppSlot, lease: &Lease) {
@@ -219,18 +265,20 @@ impl Fetcher {
         }
         if app.component_api().is_some() {
             // Tickets and refresh tokens are in the store, and new ones could not be kept.
-            let why = format!("it takes the store, which is down: {down}");
-            return Err(unavailable(why, LEASE_MARGIN));
+            return Err(AppTokenError::Store(down));
         }
         log::warn!(app = &*app.name; "the store is down, so this process fetches its own {}: {down}", slot.kind.noun());
         let asked = monotonic_now();
         let fetched = match slot.kind {
-            SlotKind::Access => granted(app, Some(TokenGrant::Stable)).await,
+            SlotKind::Access => granted(app, Some(TokenGrant::Stable))
+                .await
+                .map_err(NotFetched::from),
             SlotKind::Ticket(kind) => ticket::fetched(app, kind, tokens).await,
         };
         match fetched {
-            Ok(granted) => Ok(self.fresh(slot, app, granted, Origin::Process, asked)),
-            Err(error) => Err(self.failed(slot, app, &error)),
+            Ok(granted) => Ok(self.fresh(slot, app, &granted, Origin::Process, asked)),
+            Err(NotFetched::Platform(error)) => Err(self.failed(slot, app, &error)),
+            Err(NotFetched::Store(error)) => Err(AppTokenError::Store(error)),
         }
     }
 }

@@ -2,9 +2,11 @@
 //! known of it.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use parking_lot::Mutex;
 
+use super::fetched::DatedFetch;
 use super::state::TokenState;
 use crate::identity::{App, TicketKind, TokenName};
 
@@ -47,6 +49,9 @@ pub(super) struct AppSlot {
     /// The app as it was last asked for.
     app: Mutex<App>,
     pub(super) state: Mutex<TokenState>,
+    /// An authorizer's tokens that the store could not take: the refresh token that stands there is
+    /// used up, and nobody else has the next one.
+    pub(super) unstored: Mutex<Option<DatedFetch>>,
 }
 
 impl AppSlot {
@@ -56,7 +61,13 @@ impl AppSlot {
             kind,
             app: Mutex::new(app),
             state: Mutex::default(),
+            unstored: Mutex::default(),
         }
+    }
+
+    /// Whether nothing would be lost with it.
+    pub(super) fn is_idle(&self, now: Instant) -> bool {
+        self.state.lock().is_idle(now) && self.unstored.lock().is_none()
     }
 
     pub(super) fn app(&self) -> App {

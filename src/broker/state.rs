@@ -150,7 +150,7 @@ impl TokenState {
             AppTokenError::Unavailable { retry_after, .. }
             | AppTokenError::Misconfigured { retry_after, .. }
             | AppTokenError::NotAuthorized { retry_after, .. } => *retry_after = left,
-            AppTokenError::Unsupported => {}
+            AppTokenError::Unsupported | AppTokenError::Store(_) => {}
         }
         Some(why)
     }

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
@@ -32,6 +33,8 @@ pub(super) struct Shared {
     apps: Mutex<Places>,
 }
 
+/// How long the background waits at least after a fetch that failed.
+const FAILED: Duration = Duration::from_secs(1);
 /// So many entries there may be before those are dropped that hold nothing: anybody can name an
 /// authorizer.
 const ENTRIES: usize = 1024;
@@ -56,9 +59,8 @@ impl Places {
         if self.entries.len() >= self.most {
             let now = monotonic_now();
             // Nobody else has it either.
-            self.entries.retain(|_, entry| {
-                Arc::strong_count(entry) > 1 || !entry.slot.state.lock().is_idle(now)
-            });
+            self.entries
+                .retain(|_, entry| Arc::strong_count(entry) > 1 || !entry.slot.is_idle(now));
             self.most = ENTRIES.max(2 * self.entries.len());
         }
         self.entries.insert(name, entry);
@@ -272,8 +274,9 @@ async fn keep_fresh(broker: Weak<Shared>, entry: Arc<Entry>) {
             return;
         };
         let due = entry.slot.state.lock().next_look(monotonic_now());
-        if due.is_some_and(|wait| wait.is_zero()) {
-            let _ = shared.obtained(&entry).await;
+        let is_due = due.is_some_and(|wait| wait.is_zero());
+        if is_due && shared.obtained(&entry).await.is_err() {
+            tokio::time::sleep(FAILED).await;
         }
     }
 }

@@ -194,6 +194,10 @@ impl From<AppTokenError> for GatewayError {
                 E::RequestInvalid,
                 "The platform of this app has no access tokens.",
             ),
+            AppTokenError::Store(error) => Self {
+                detail: "The gateway's store does not answer, so there is no access token just now. Try again in a moment.".into(),
+                ..error.into()
+            },
             AppTokenError::Unavailable { retry_after, .. } => Self::new(
                 E::PlatformUnavailable,
                 "The platform gives no access token just now. Try again in a moment.",

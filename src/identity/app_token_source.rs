@@ -10,9 +10,13 @@ use super::capability::TicketKind;
 use super::exchange_error::{ExchangeError, PlatformCode};
 use super::token_use::TokenUse;
 use crate::secret::Secret;
+use crate::session::StoreError;
 
 /// When to come back after a token that was fresh was refused: as long none is fetched.
 pub const REFUSED_TWICE: Duration = Duration::from_secs(30);
+
+/// When to come back if the store does not answer.
+const STORE_AGAIN: Duration = Duration::from_secs(1);
 
 /// An app's token at its platform, as this process has it.
 #[derive(Debug, Clone)]
@@ -44,6 +48,9 @@ pub enum AppTokenError {
         platform_code: PlatformCode,
         retry_after: Duration,
     },
+    /// It takes the gateways' store, which does not answer.
+    #[error("no access token: {0}")]
+    Store(StoreError),
     /// The app has not authorised the one that acts for it.
     #[error("no access token: {reason}")]
     NotAuthorized {
@@ -61,6 +68,10 @@ impl From<AppTokenError> for ExchangeError {
             AppTokenError::Unsupported => Self::Nonsense {
                 reason: error.to_string(),
                 platform_code: None,
+            },
+            AppTokenError::Store(error) => Self::Unavailable {
+                reason: error.to_string(),
+                retry_after: STORE_AGAIN,
             },
             AppTokenError::Unavailable {
                 reason,

@@ -226,9 +226,11 @@ impl OpenDataFlow {
     }
 
     fn no_token(asker: &Asker, operation: &str, error: AppTokenError) -> OpenDataError {
-        if matches!(error, AppTokenError::Unsupported) {
-            return OpenDataError::Unsupported;
-        }
+        let error = match error {
+            AppTokenError::Unsupported => return OpenDataError::Unsupported,
+            AppTokenError::Store(error) => return error.into(),
+            error => error,
+        };
         let asked = format!("{operation}: no access_token");
         ExchangeError::from(error)
             .trouble(&asked, &asker.user.app, &asker.request_id)

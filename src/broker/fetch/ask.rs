@@ -3,15 +3,17 @@
 use std::time::Duration;
 
 use super::Fetcher;
-use crate::broker::authorizer::{Authorizer, down, unanswered};
-use crate::broker::fetched::Fetched;
+use crate::broker::authorizer::Authorizer;
+use crate::broker::fetched::{Fetched, NotFetched};
 use crate::broker::slot::{AppSlot, SlotKind};
 use crate::broker::ticket;
 use crate::clock::monotonic_now;
 use crate::identity::{App, AppTokenSource, ComponentApi, ExchangeError, GrantedToken, TokenGrant};
 
-/// As often as the platform pushes tickets by itself.
+/// When the platform is asked again to push tickets: as often as it does so by itself, and soon
+/// where it has refused.
 const START_AGAIN: Duration = Duration::from_secs(600);
+const START_SOON: Duration = Duration::from_secs(2);
 
 impl Fetcher {
     /// Asks the platform, in the way that the operator has chosen.
@@ -20,7 +22,7 @@ impl Fetcher {
         slot: &AppSlot,
         app: &App,
         tokens: &dyn AppTokenSource,
-    ) -> Result<Fetched, ExchangeError> {
+    ) -> Result<Fetched, NotFetched> {
         if let SlotKind::Ticket(kind) = slot.kind {
             return Ok(Fetched {
                 token: ticket::fetched(app, kind, tokens).await?,
@@ -51,14 +53,16 @@ impl Fetcher {
         &self,
         app: &App,
         api: &dyn ComponentApi,
-    ) -> Result<GrantedToken, ExchangeError> {
-        let found = self.components.ticket(&app.appid).await;
-        let ticket = found.map_err(|error| down(&error))?;
-        let Some(ticket) = ticket else {
+    ) -> Result<GrantedToken, NotFetched> {
+        let Some(ticket) = self.components.ticket(&app.appid).await? else {
             self.start_tickets(app, api).await;
-            return Err(unanswered(api.no_ticket().replace("{app}", &app.name)));
+            return Err(ExchangeError::Unavailable {
+                reason: api.no_ticket().replace("{app}", &app.name),
+                retry_after: START_SOON,
+            }
+            .into());
         };
-        api.fetch(&ticket).await
+        Ok(api.fetch(&ticket).await?)
     }
 
     /// Asks the platform to push tickets, and not again for a while. A platform that has not
@@ -67,17 +71,18 @@ impl Fetcher {
         let now = monotonic_now();
         {
             let mut started = self.started.lock();
-            let last = started.get(&app.appid);
-            if last.is_some_and(|last| now.saturating_duration_since(*last) < START_AGAIN) {
+            if started.get(&app.appid).is_some_and(|until| now < *until) {
                 return;
             }
-            started.insert(app.appid.clone(), now);
+            started.insert(app.appid.clone(), now + START_AGAIN);
         }
         match api.start_tickets().await {
             Ok(()) => {
                 log::info!(app = &*app.name; "there is no ticket of {}, so the platform was asked to push one", app.appid);
             }
             Err(error) => {
+                let soon = monotonic_now() + START_SOON;
+                self.started.lock().insert(app.appid.clone(), soon);
                 log::warn!(app = &*app.name; "there is no ticket of {}, and the platform cannot be asked to push one: {error}", app.appid);
             }
         }

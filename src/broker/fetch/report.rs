@@ -16,13 +16,13 @@ impl Fetcher {
         &self,
         slot: &AppSlot,
         app: &App,
-        granted: GrantedToken,
+        granted: &GrantedToken,
         origin: Origin,
         asked: Instant,
     ) -> AccessToken {
         let expires_in = granted.expires_in;
         let token = AccessToken {
-            text: granted.token,
+            text: granted.token.clone(),
             until: asked + expires_in,
         };
         self.shown(slot, app, Duration::ZERO, expires_in);

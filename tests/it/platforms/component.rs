@@ -382,11 +382,60 @@ async fn without_the_store_no_refresh_token_is_used_up() {
     for app in [&newcomer.app, &newcomer.of] {
         let outcome = newcomer.token(app).await;
         assert!(
-            matches!(outcome, Err(AppTokenError::Unavailable { .. })),
+            matches!(outcome, Err(AppTokenError::Store(_))),
             "{outcome:?}"
         );
     }
     assert_eq!(scene.calls("api_authorizer_token"), 0);
+}
+
+/// The platform takes no other one any more.
+#[tokio::test]
+async fn a_refresh_token_that_the_store_does_not_take_is_kept_until_it_does() {
+    let scene = Scene::new();
+    let ready = scene.ready().await;
+    let code = scene.wechat.platform.authorize(COMPONENT, APPID);
+    ready.authorized(&code).await.unwrap();
+    let before = scene.dump();
+    scene.expire();
+    let process = Arc::new(scene.process());
+    // There is a token of the component, so the next call is the refresh.
+    process.token(&process.app).await.unwrap();
+    let may = |rule| {
+        let set = ["ACL", "SETUSER", "default", rule];
+        scene.redis.ask::<()>(&set).unwrap();
+    };
+    may("-hset");
+    let waiting = process.clone();
+    let asked = tokio::spawn(async move { waiting.token(&waiting.of).await });
+    until("the store to refuse what was fetched", async || {
+        let refused: Vec<redis::Value> = scene.redis.ask(&["ACL", "LOG"]).unwrap();
+        !refused.is_empty()
+    })
+    .await;
+    assert!(!asked.is_finished(), "nobody has it before the store");
+    assert_eq!(scene.dump(), before);
+    may("+hset");
+    let token = asked.await.unwrap().unwrap();
+    assert!(scene.wechat.platform.knows_token(&token));
+    assert_ne!(scene.dump(), before);
+    assert_eq!(scene.calls("api_authorizer_token"), 1);
+    assert_eq!(scene.calls("api_get_authorizer_info"), 0);
+}
+
+#[tokio::test]
+async fn a_platform_that_refuses_to_push_a_ticket_is_soon_asked_again() {
+    let scene = Scene::new();
+    let process = scene.process();
+    let refusal = json!({ "errcode": 48001, "errmsg": "api unauthorized" });
+    scene
+        .fault(json!({ "api": "api_start_push_ticket", "times": 1, "body": refusal }))
+        .await;
+    until("the second try", async || {
+        assert!(process.token(&process.app).await.is_err());
+        scene.calls("api_start_push_ticket") == 2
+    })
+    .await;
 }
 
 #[tokio::test]
