@@ -9,6 +9,7 @@ mod component;
 mod component_store;
 mod error;
 mod exchange_error;
+mod impatient;
 pub mod login;
 mod login_codes;
 mod login_hook;
@@ -36,6 +37,7 @@ pub use component_store::{
 };
 pub use error::LoginError;
 pub use exchange_error::{ExchangeError, PlatformCode};
+pub use impatient::Impatient;
 pub use login::{Client, LoginFlow, NamedApp};
 pub use login_codes::{LoginCodes, Reservation};
 pub use login_hook::{

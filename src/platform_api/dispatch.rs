@@ -20,7 +20,7 @@ use crate::http::answer::json;
 use crate::http::extract::X_REQUEST_ID;
 use crate::http::request_log::{LoggedBody, RequestLog, RequestReporter};
 use crate::http::{ErrorCode, GatewayError, Inbound, RequestHead, TrustedProxies};
-use crate::identity::{App, AppTicketSource, AppTokenSource};
+use crate::identity::{App, AppTicketSource, AppTokenSource, Impatient};
 use crate::metrics::{Metrics, PlatformApiCall};
 use crate::provider::registry::server_api;
 use crate::session::SessionKeys;
@@ -39,18 +39,6 @@ pub struct PlatformApi {
     pub session_keys: Arc<dyn SessionKeys>,
     pub reports: Arc<RequestReporter>,
     pub clock: Arc<dyn Clock>,
-}
-
-impl PlatformApi {
-    fn own_parts(&self) -> OwnParts<'_> {
-        OwnParts {
-            tokens: &*self.tokens,
-            tickets: &*self.tickets,
-            keys: &*self.session_keys,
-            api: server_api(),
-            now: self.clock.unix_now(),
-        }
-    }
 }
 
 /// A call under way: its log, and what it counts as.
@@ -182,7 +170,13 @@ async fn answer(
     account.counted.call.path = allowed(head, &caller)?;
     let place = caller.client.admit()?;
     if let Some(own_endpoint) = OwnEndpoint::of(path, platform) {
-        let parts = api.own_parts();
+        let parts = OwnParts {
+            tokens: &Impatient(&*api.tokens),
+            tickets: &Impatient(&*api.tickets),
+            keys: &*api.session_keys,
+            api: platform,
+            now: api.clock.unix_now(),
+        };
         let answered = own_endpoint.answer(&caller, head, &mut payload, &parts);
         return Ok(own(answered.await?));
     }
@@ -218,7 +212,8 @@ async fn give_token(
     account.is_of(client, &app.app);
     let _place = client.admit()?;
     let now = api.clock.unix_now();
-    let token = token_endpoint::answer(client, key, &app, &*api.tokens, now).await?;
+    let tokens = Impatient(&*api.tokens);
+    let token = token_endpoint::answer(client, key, &app, &tokens, now).await?;
     Ok(own(json(&token)))
 }
 

@@ -2,6 +2,7 @@
 //! once, whatever its clients repeat and whoever dies meanwhile: the reservation lives as long as
 //! the code, and only what the platform has surely not taken is let go.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -10,13 +11,15 @@ use serde_json::Value;
 use super::unstored::PaidCodes;
 use super::{Asker, OpenDataError, OpenDataFlow, Source};
 use crate::identity::app::App;
-use crate::identity::app_token_source::AccessToken;
+use crate::identity::app_token_source::{AccessToken, AppTokenSource};
 use crate::identity::capability::{PhoneNumber, UserCallError};
 use crate::identity::code::{CodeKind, CodeOf, NotACode, Reserved, STORE_SHARE, check_code};
 use crate::identity::exchange_error::PlatformCode;
+use crate::identity::impatient::Impatient;
 use crate::identity::login_codes::{LoginCodes as _, Reservation};
 use crate::limit::Policy;
 use crate::secret::Secret;
+use crate::session::Written;
 
 /// How long the platform takes a phone code.
 const CODE_LIFE: Duration = Duration::from_secs(300);
@@ -46,6 +49,30 @@ impl From<NotACode> for OpenDataError {
     }
 }
 
+/// A code, and who has come with it.
+struct PhoneCode {
+    asker: Asker,
+    app: App,
+    code: Secret<String>,
+    flight: CodeOf,
+}
+
+/// What a look at a code has led to.
+enum Turn {
+    /// It led, and its outcome is counted.
+    Led(Result<PhoneNumber, OpenDataError>),
+    /// Somebody else has the code, or had it.
+    Seen(Reservation),
+}
+
+/// What became of a request for a number.
+enum Found {
+    /// It led, and its outcome is counted.
+    Led(Result<PhoneNumber, OpenDataError>),
+    /// The answer was there.
+    Replayed(PhoneNumber),
+}
+
 impl OpenDataFlow {
     /// The number behind a code of the platform's phone number button.
     pub async fn phone_number(
@@ -53,21 +80,21 @@ impl OpenDataFlow {
         asker: &Asker,
         code: &str,
     ) -> Result<PhoneNumber, OpenDataError> {
-        let found = self.found_number(asker, code).await;
-        let outcome = match &found {
-            Ok((_, outcome)) => outcome,
-            Err(error) => error.outcome(),
-        };
-        self.count(asker, "phone", outcome);
-        found.map(|(number, _)| number)
+        match self.found_number(asker, code).await {
+            Ok(Found::Led(result)) => result,
+            Ok(Found::Replayed(number)) => {
+                self.count(asker, "phone", "replayed");
+                Ok(number)
+            }
+            Err(error) => {
+                self.count(asker, "phone", error.outcome());
+                Err(error)
+            }
+        }
     }
 
-    async fn found_number(
-        &self,
-        asker: &Asker,
-        code: &str,
-    ) -> Result<(PhoneNumber, &'static str), OpenDataError> {
-        let app = &self.app(&asker.user)?;
+    async fn found_number(&self, asker: &Asker, code: &str) -> Result<Found, OpenDataError> {
+        let app = self.app(&asker.user)?;
         let platform = app.phone_numbers().ok_or(OpenDataError::Unsupported)?;
         check_code(code)?;
         // Under another user the same code is another one: a stolen answer is no use, and the
@@ -76,22 +103,30 @@ impl OpenDataFlow {
             .map(str::as_bytes)
             .to_vec();
         parts.extend(app.authorizer().map(|appid| appid.as_bytes()));
-        let flight = CodeOf::new(self.sessions.naming(), CodeKind::Phone, &parts);
-        let codes = self.paid_codes();
-        let first = codes.reserve(&flight.key, CODE_LIFE).await?;
+        let came = Arc::new(PhoneCode {
+            flight: CodeOf::new(self.sessions.naming(), CodeKind::Phone, &parts),
+            asker: asker.clone(),
+            app: app.clone(),
+            code: Secret::new(code.to_owned()),
+        });
+        let first = match self.reserve_or_lead(&came).await? {
+            Turn::Led(result) => return Ok(Found::Led(result)),
+            Turn::Seen(first) => first,
+        };
         let comes_again = matches!(first, Reservation::Settled { .. });
         let patience = app.provider.total_timeout() * STEPS + STORE_SHARE;
-        let found = flight
-            .follow(&codes, first, CODE_LIFE, patience)
+        let found = came
+            .flight
+            .follow(&self.paid_codes(), first, CODE_LIFE, patience)
             .await?
             .ok_or(OpenDataError::CodeLost)?;
         match found {
             Reserved::Settled(Outcome::Number(answer)) => {
                 // Once it is kept, an operator may have removed it since.
                 if comes_again && !answer.kept {
-                    self.keep_number(asker, app, &answer.number).await;
+                    self.keep_number(asker, &app, &answer.number).await;
                 }
-                Ok((answer.number, "replayed"))
+                Ok(Found::Replayed(answer.number))
             }
             Reserved::Settled(Outcome::BadCode(platform_code)) => Err(OpenDataError::CodeInvalid {
                 platform_code,
@@ -99,12 +134,30 @@ impl OpenDataFlow {
             }),
             Reserved::Settled(Outcome::Lost) => Err(OpenDataError::CodeLost),
             Reserved::Leader { ticket, .. } => {
-                let number = self
-                    .lead_to_the_end(asker, app, code, flight, ticket)
-                    .await?;
-                Ok((number, "ok"))
+                let flow = self.clone();
+                let led = tokio::spawn(async move { flow.lead_and_count(&came, ticket).await });
+                Ok(Found::Led(
+                    led.await.unwrap_or(Err(OpenDataError::CodeLost)),
+                ))
             }
         }
+    }
+
+    /// Reserves a code, and leads with it, whether or not its client stays for the answer: a code is
+    /// good once, a phone that lost its connection comes again with the same one, and a reservation
+    /// that nobody leads with would lock it.
+    async fn reserve_or_lead(&self, came: &Arc<PhoneCode>) -> Result<Turn, OpenDataError> {
+        let (flow, came) = (self.clone(), came.clone());
+        let turn = tokio::spawn(async move {
+            let key = &came.flight.key;
+            Ok(match flow.paid_codes().reserve(key, CODE_LIFE).await? {
+                Reservation::Leader { ticket, .. } => {
+                    Turn::Led(flow.lead_and_count(&came, ticket).await)
+                }
+                seen => Turn::Seen(seen),
+            })
+        });
+        turn.await.unwrap_or(Err(OpenDataError::CodeLost))
     }
 
     fn paid_codes(&self) -> PaidCodes<'_> {
@@ -124,34 +177,42 @@ impl OpenDataFlow {
         }
     }
 
-    /// Asks whether or not its client stays for the answer: a code is good once, and a phone that
-    /// lost its connection comes again with the same one.
-    async fn lead_to_the_end(
+    /// Asks the platform, keeps the outcome for those who come with the same code, and counts it.
+    async fn lead_and_count(
         &self,
-        asker: &Asker,
-        app: &App,
-        code: &str,
-        flight: CodeOf,
+        came: &PhoneCode,
         ticket: [u8; 16],
     ) -> Result<PhoneNumber, OpenDataError> {
-        let (flow, app, asker) = (self.clone(), app.clone(), asker.clone());
-        let code = Secret::new(code.to_owned());
-        let call = tokio::spawn(async move {
-            let (result, mut outcome) = flow.lead(&asker, &app, code.expose()).await;
-            // Before the answer is stored, which says whether it is done.
-            if let Some(Outcome::Number(answer)) = &mut outcome {
-                answer.kept = flow.keep_number(&asker, &app, &answer.number).await;
-            }
-            let sealed = outcome.map(|outcome| flight.seal(&outcome));
-            let answer = sealed.as_deref().map(|sealed| (sealed, CODE_LIFE));
-            let codes = flow.paid_codes();
-            if let Err(error) = codes.settle(&flight.key, &ticket, answer).await {
-                // Those who come to other gateways wait until the reservation lapses.
-                log::warn!(app = &*app.name, request_id = asker.request_id.as_str(); "phone: cannot store the outcome, so this process alone has it: {error}");
-            }
+        let PhoneCode {
+            asker,
+            app,
+            code,
+            flight,
+        } = came;
+        let (result, mut outcome) = self.lead(asker, app, code.expose()).await;
+        self.count(
+            asker,
+            "phone",
             result
-        });
-        call.await.unwrap_or(Err(OpenDataError::CodeLost))
+                .as_ref()
+                .map_or_else(OpenDataError::outcome, |_| "ok"),
+        );
+        // Before the answer is stored, which says whether it is done.
+        if let Some(Outcome::Number(answer)) = &mut outcome {
+            answer.kept = self.keep_number(asker, app, &answer.number).await;
+        }
+        let sealed = outcome.map(|outcome| flight.seal(&outcome));
+        let answer = sealed.as_deref().map(|sealed| (sealed, CODE_LIFE));
+        let why = match self.paid_codes().settle(&flight.key, &ticket, answer).await {
+            Err(error) => error.to_string(),
+            Ok(Written::Stale | Written::Gone) if answer.is_some() => {
+                "the reservation is not there any more".to_owned()
+            }
+            Ok(_) => return result,
+        };
+        // Those who come to other gateways wait until the reservation lapses.
+        log::warn!(app = &*app.name, request_id = asker.request_id.as_str(); "phone: cannot store the outcome, so this process alone has it: {why}");
+        result
     }
 
     /// The result, and what others find who come with the code; `None`: the code is as good as
@@ -166,7 +227,8 @@ impl OpenDataFlow {
             return (Err(OpenDataError::Unsupported), None);
         };
         // Before the limit: without a token there is no call, and the user has spent nothing.
-        if let Err(error) = self.tokens.token(app).await {
+        let tokens: &dyn AppTokenSource = &Impatient(&*self.tokens);
+        if let Err(error) = tokens.token(app).await {
             return (Err(Self::no_token(asker, "phone", error)), None);
         }
         if let Some(quota) = self.rules.phone_limit {
@@ -180,7 +242,7 @@ impl OpenDataFlow {
             let subject = &asker.user.subject;
             platform.phone_number(&token.text, code, subject).await
         };
-        match self.tokens.with_token(app, call).await {
+        match tokens.with_token(app, call).await {
             Err(error) => (Err(Self::no_token(asker, "phone", error)), None),
             Ok(Ok(number)) => {
                 let answer = Answer {

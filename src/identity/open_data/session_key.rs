@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use super::{Asker, OpenDataError, OpenDataFlow};
-use crate::identity::app_token_source::AccessToken;
+use crate::identity::app_token_source::{AccessToken, AppTokenSource};
 use crate::identity::capability::{ResetKey, UserCallError};
+use crate::identity::impatient::Impatient;
 use crate::identity::platform_trouble::PlatformTrouble;
 use crate::secret::Secret;
 use crate::session::{SessionKey, StoreError, TakenKeys, Written};
@@ -32,7 +33,8 @@ impl OpenDataFlow {
             let subject = &asker.user.subject;
             platform.check(&token.text, subject, &newest.key).await
         };
-        match self.tokens.with_token(app, call).await {
+        let tokens: &dyn AppTokenSource = &Impatient(&*self.tokens);
+        match tokens.with_token(app, call).await {
             Err(error) => Err(Self::no_token(asker, "session_key", error)),
             Ok(Ok(valid)) => Ok(valid),
             Ok(Err(UserCallError::Refused(error))) => {
@@ -51,17 +53,19 @@ impl OpenDataFlow {
     /// is dead then.
     pub async fn reset_session_key(&self, asker: &Asker) -> Result<(), OpenDataError> {
         let (flow, owned) = (self.clone(), asker.clone());
-        let call = tokio::spawn(async move { flow.reset(&owned).await });
+        let call = tokio::spawn(async move {
+            let reset = flow.reset(&owned).await;
+            let outcome = reset
+                .as_ref()
+                .map_or_else(OpenDataError::outcome, |()| "ok");
+            flow.count(&owned, "reset", outcome);
+            reset
+        });
         let login_call = self
             .app(&asker.user)
             .map_or("", |app| app.provider.login_call());
         let lost = OpenDataError::ResetLost { login_call };
-        let reset = call.await.unwrap_or(Err(lost));
-        let outcome = reset
-            .as_ref()
-            .map_or_else(OpenDataError::outcome, |()| "ok");
-        self.count(asker, "reset", outcome);
-        reset
+        call.await.unwrap_or(Err(lost))
     }
 
     async fn reset(&self, asker: &Asker) -> Result<(), OpenDataError> {
@@ -83,7 +87,8 @@ impl OpenDataFlow {
             let login_call = app.provider.login_call();
             OpenDataError::ResetLost { login_call }
         };
-        match self.tokens.with_token(app, call).await {
+        let tokens: &dyn AppTokenSource = &Impatient(&*self.tokens);
+        match tokens.with_token(app, call).await {
             Ok(Ok(ResetKey::Fresh(key))) => match self.keep_fresh(asker, key).await {
                 Ok(Written::Done) => Ok(()),
                 Ok(Written::Gone | Written::Stale) => Err(OpenDataError::SessionGone),

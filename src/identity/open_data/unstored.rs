@@ -64,9 +64,59 @@ impl LoginCodes for PaidCodes<'_> {
         answer: Option<(&[u8], Duration)>,
     ) -> Result<Written, StoreError> {
         let settled = self.store.settle(code, ticket, answer).await;
-        if let (Err(_), Some((answer, life))) = (&settled, answer) {
+        // A replica that has taken over may know nothing of the reservation.
+        let is_stored = matches!(settled, Ok(Written::Done));
+        if let (false, Some((answer, life))) = (is_stored, answer) {
             self.unstored.keep(*code, answer.to_vec(), life);
         }
         settled
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A store that has lost every reservation.
+    struct Forgetful;
+
+    #[async_trait]
+    impl LoginCodes for Forgetful {
+        async fn reserve(&self, _: &LoginKey, _: Duration) -> Result<Reservation, StoreError> {
+            Ok(Reservation::Leader {
+                now: UnixMillis(1),
+                ticket: [1; 16],
+            })
+        }
+
+        async fn settle(
+            &self,
+            _: &LoginKey,
+            _: &[u8; 16],
+            _: Option<(&[u8], Duration)>,
+        ) -> Result<Written, StoreError> {
+            Ok(Written::Stale)
+        }
+    }
+
+    #[tokio::test]
+    async fn an_answer_whose_reservation_is_lost_is_kept_all_the_same() {
+        let unstored = UnstoredAnswers::default();
+        let codes = PaidCodes {
+            store: &Forgetful,
+            unstored: &unstored,
+        };
+        let code = LoginKey::default();
+        let life = Duration::from_secs(300);
+        // A code that is as good as before leaves nothing.
+        let _ = codes.settle(&code, &[1; 16], None).await.unwrap();
+        let again = codes.reserve(&code, life).await.unwrap();
+        assert!(matches!(again, Reservation::Leader { .. }));
+        let paid = Some((&b"number"[..], life));
+        let _ = codes.settle(&code, &[1; 16], paid).await.unwrap();
+        match codes.reserve(&code, life).await.unwrap() {
+            Reservation::Settled { answer, .. } => assert_eq!(answer, b"number"),
+            other => panic!("{other:?}"),
+        }
     }
 }
