@@ -174,7 +174,6 @@ fn line_format(settings: &Settings, terminal: bool) -> LineFormat {
     }
 }
 
-/// The hosts of the routes.
 pub(crate) fn hosts(routes: &RouteTable) -> Vec<HostPattern> {
     routes
         .routes()

@@ -97,7 +97,6 @@ pub fn plainly(error: &str) -> String {
 pub struct CertificateKeys<'a> {
     /// The key of the authority's certificate.
     pub ca: &'a str,
-    /// Whether it is set.
     pub is_ca_set: bool,
     /// What to do where the certificate is for another name.
     pub for_name: &'a str,

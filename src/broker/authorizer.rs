@@ -30,7 +30,7 @@ impl Authorizer<'_> {
             match self.refreshed(tokens, kept).await? {
                 Ok(fetched) => return Ok(fetched),
                 Err(refused) => {
-                    log::warn!(app = &*self.acting.name; "the platform does not take the refresh token that is kept of {} ({refused}), so it is asked for the present one", self.appid);
+                    log::warn!(app = &*self.acting.name; "the platform refuses the kept refresh token of {} ({refused}), so it is asked for the present one", self.appid);
                 }
             }
         }

@@ -67,7 +67,7 @@ impl TokenBroker {
         match components.keep_ticket(&app.appid, ticket, made).await? {
             Written::Done => self.0.resume(app),
             Written::Stale | Written::Gone => {
-                log::info!(app = &*app.name; "a ticket came that is older than the one that is kept, or over; it is thrown away");
+                log::info!(app = &*app.name; "a ticket that has expired or is older than the kept one came; it is thrown away");
             }
         }
         Ok(())
@@ -102,7 +102,7 @@ impl TokenBroker {
             }
             // The event came before, and its code is good once.
             Err(error) => {
-                log::warn!(app = &*of.name; "the authorization of {} cannot be asked for, so the platform is asked for the refresh token: {error}", of.appid);
+                log::warn!(app = &*of.name; "the platform did not give the authorization of {}, so it is asked for the refresh token: {error}", of.appid);
                 self.recover(of).await
             }
         }

@@ -123,7 +123,7 @@ impl AppTokenSource for TokenBroker {
             Refused::Obtain { early } => early,
         };
         if early {
-            log::warn!(app = &*app.name; "access tokens of {} end long before their time, for the second time within an hour: another fetcher ends them, such as a token server or another environment with the classic call", app.appid);
+            log::warn!(app = &*app.name; "access tokens of {} ended long before their time twice within an hour: another fetcher ends them, such as a token server or another environment with the classic call", app.appid);
         }
         let token = self.0.obtained(&entry).await?;
         if token.text == refused.text {

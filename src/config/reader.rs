@@ -22,7 +22,6 @@ use crate::crypto::hash;
 pub(super) struct Reader<'a> {
     /// The file, as the operator named it.
     pub(super) file: &'a str,
-    /// Where its lines end.
     line_ends: Vec<usize>,
     /// Where paths in it start.
     pub(super) directory: &'a Path,

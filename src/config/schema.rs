@@ -17,7 +17,6 @@ pub const FILE: &str = "hufu.schema.json";
 /// A text with a variable in it can become anything.
 const VARIABLE: &str = r"\$\{[A-Za-z_][A-Za-z0-9_]*\}";
 
-/// The schema.
 pub fn schema() -> Value {
     let text = manual::complete();
     let variables = Variables::default();

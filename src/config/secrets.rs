@@ -11,7 +11,6 @@ use crate::secret::Secret;
 pub struct SecretSettings {
     /// The sealing keys.
     pub keys: Arc<Keyring>,
-    /// The naming key.
     pub naming_key: Arc<NamingKey>,
     /// Whether one of them was drawn just now, so that what it sealed or named is lost with the
     /// process.

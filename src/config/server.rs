@@ -23,7 +23,6 @@ const FORWARDING_HEADERS: [(&str, ForwardingHeader); 2] = [
 /// The public listener and its limits.
 #[derive(Debug, Clone)]
 pub struct ServerSettings {
-    /// Where it listens.
     pub listen: Listen,
     /// Its certificates; none: no TLS.
     pub tls: Vec<CertificateFiles>,

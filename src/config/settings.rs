@@ -42,7 +42,6 @@ pub struct Settings {
     pub admin: AdminSettings,
     /// Where sessions live: without what the files hold and without the near cache.
     pub store: StoreSettings,
-    /// The store's files.
     pub store_tls: StoreTlsFiles,
     /// The keys.
     pub secrets: SecretSettings,

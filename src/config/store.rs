@@ -22,7 +22,6 @@ pub struct StoreTlsFiles {
     pub client: Option<(PathBuf, PathBuf)>,
 }
 
-/// The keys of a login.
 struct LoginKeys {
     username: &'static str,
     password: &'static str,

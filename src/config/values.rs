@@ -319,7 +319,6 @@ impl<'a> Section<'a> {
     }
 }
 
-/// A whole number, where it is one.
 fn whole_number(value: &DeValue<'_>) -> Option<u64> {
     let number = value.as_integer()?;
     u64::from_str_radix(number.as_str(), number.radix()).ok()

@@ -115,7 +115,6 @@ pub fn signature(token: &Secret<String>, parts: &[&str]) -> String {
     hash::to_hex(&digest)
 }
 
-/// Whether `given` is the signature.
 #[must_use]
 pub fn is_signature(given: &str, token: &Secret<String>, parts: &[&str]) -> bool {
     hash::constant_time_eq(given.as_bytes(), signature(token, parts).as_bytes())

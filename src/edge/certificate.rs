@@ -26,7 +26,6 @@ pub enum CertificateError {
     File {
         /// Which file.
         path: PathBuf,
-        /// Why.
         why: FileError,
         /// Whether it is the key's.
         is_key: bool,
@@ -54,7 +53,6 @@ pub enum CertificateError {
     /// Certificate and key do not belong together, or the key is of a kind that is not known.
     #[error("{}: cannot be used with {}: {why}", files.key.display(), files.cert.display())]
     Pair {
-        /// Which files.
         files: CertificateFiles,
         /// What is wrong with them.
         why: String,

@@ -49,7 +49,6 @@ impl FastPath for NoFastPath {
 pub struct Dispatcher<D, A> {
     /// Gets each request first.
     pub fast_path: D,
-    /// The application.
     pub application: A,
 }
 

@@ -74,7 +74,6 @@ pub enum Listener {
 }
 
 impl Listener {
-    /// Opens it.
     pub fn open(at: &Listen) -> io::Result<Self> {
         match at {
             Listen::Tcp(address) => {

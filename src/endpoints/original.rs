@@ -49,9 +49,7 @@ enum OriginalSource {
 pub struct Original<'a> {
     /// Its path, in the form by which its route is found.
     pub path: Option<Cow<'a, str>>,
-    /// Its host.
     pub host: Option<HostName>,
-    /// Its method.
     pub method: Option<&'a str>,
 }
 

@@ -15,7 +15,6 @@ pub enum FailureShape {
     Template {
         /// The status of every error; `None`: the code's own.
         status: Option<StatusCode>,
-        /// The body.
         body: Template,
     },
 }

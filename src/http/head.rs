@@ -37,7 +37,6 @@ pub struct Value<'a>(&'a [u8]);
 /// The places of the parts of a request's head.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RequestParts {
-    /// The method.
     pub method: Span,
     /// The path, as it came.
     pub path: Span,
@@ -256,7 +255,6 @@ impl RequestHead {
             .unwrap_or_default()
     }
 
-    /// The method.
     pub fn method(&self) -> &str {
         self.method.text(&self.start)
     }

@@ -41,7 +41,6 @@ const SWITCHED: u16 = 101;
 /// Where completions are reported.
 #[derive(Clone)]
 pub struct RequestReporter {
-    /// The metrics.
     pub metrics: Arc<Metrics>,
     /// The access lines.
     pub access: AccessLog,

@@ -10,9 +10,7 @@ use crate::http::buffers;
 
 /// An answer. Who writes it out adds what says where its body ends.
 pub struct Answer<B> {
-    /// Its head.
     pub head: AnswerHead,
-    /// Its body.
     pub body: B,
     /// Ready when it is to break off, whatever is still to come of it. It is asked only while the
     /// answer waits: for the body or for the client.

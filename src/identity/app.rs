@@ -138,7 +138,6 @@ impl Apps {
         )
     }
 
-    /// The app with this name.
     pub fn get(&self, name: &str) -> Option<&App> {
         self.0.get(name)
     }

@@ -109,7 +109,6 @@ pub trait AppTickets: Send + Sync {
     ) -> TokenUse<Result<GrantedToken, ExchangeError>>;
 }
 
-/// What a ticket is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum TicketKind {
     Page,

@@ -134,7 +134,6 @@ impl CodeOf {
     }
 }
 
-/// What a code is for.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum CodeKind {
     Login,

@@ -27,7 +27,6 @@ use crate::session::{LoadedSession, SessionId, SessionService, StoreError};
 /// What is known of the client that logs in.
 #[derive(Debug, Clone, Default)]
 pub struct Client {
-    /// Its address.
     pub address: Option<IpAddr>,
     /// The address whose quota it counts against; `None`: the gateway sees only one that is not the
     /// client's.

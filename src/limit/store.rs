@@ -26,9 +26,7 @@ pub struct CellName {
 /// A cell and the quota that it holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limit {
-    /// The cell.
     pub cell: CellName,
-    /// Its quota.
     pub quota: Quota,
 }
 

@@ -14,7 +14,6 @@ pub struct ClientApp {
     pub calls: Arc<ServerCalls>,
 }
 
-/// The apps of one client.
 pub(super) struct ClientApps {
     allowed: Vec<CallableApp>,
     /// Those that the configuration has.

@@ -17,7 +17,6 @@ use crate::secret::Secret;
 /// What requests to the listener are counted and logged as; behind a slash follows the client.
 pub(super) const ROUTE: &str = "platform_api";
 
-/// All clients.
 pub struct Clients {
     all: Vec<Arc<Client>>,
     /// What requests are counted as whose client is not known.
@@ -88,7 +87,6 @@ impl Clients {
         found
     }
 
-    /// Whether a host is that of a platform.
     pub(super) fn is_platform(&self, host: &str) -> bool {
         let mut apps = self.all.iter().flat_map(|client| client.apps.iter());
         apps.any(|app| app.calls.goes_to(host))

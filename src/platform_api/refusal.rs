@@ -10,7 +10,6 @@ use crate::http::error::X_HUFU_ERROR;
 use crate::http::{ErrorCode, GatewayError};
 use crate::provider::server_api::{ServerApi, ServerRefusal};
 
-/// The answer.
 pub(super) fn answer(error: &GatewayError, way: Way, api: &ServerApi, id: &str) -> HttpResponse {
     match refusal(error.code).filter(|_| way == Way::Sdk) {
         Some(refusal) => in_the_platforms_words(error, refusal, api, id),

@@ -83,7 +83,6 @@ pub enum CallError {
     /// No connection: the platform has not seen the call, so it may be made again.
     #[error("no connection to {host}: {cause}")]
     NotSent {
-        /// Which host.
         host: String,
         /// What the operating system or TLS said.
         cause: String,
@@ -92,7 +91,6 @@ pub enum CallError {
     /// Sent, but no whole answer in time.
     #[error("{host} has not answered within {} ms", .after.as_millis())]
     Silent {
-        /// Which host.
         host: String,
         /// How long we waited.
         after: Duration,
@@ -100,7 +98,6 @@ pub enum CallError {
     /// Sent, and the connection broke before the answer was whole.
     #[error("the connection to {host} broke: {cause}")]
     Broken {
-        /// Which host.
         host: String,
         /// What HTTP said.
         cause: String,
@@ -108,10 +105,7 @@ pub enum CallError {
     },
     /// The answer is longer than [`BODY_MAX`]; the rest was not read.
     #[error("the answer of {host} is longer than {BODY_MAX} bytes")]
-    TooLarge {
-        /// Which host.
-        host: String,
-    },
+    TooLarge { host: String },
 }
 
 impl<'a> Call<'a> {

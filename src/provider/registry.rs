@@ -5,7 +5,6 @@ use super::server_api::ServerApi;
 use super::{douyin, wechat};
 use crate::session::ProviderKind;
 
-/// The platform of a kind.
 pub const fn platform(kind: ProviderKind) -> &'static Platform {
     match kind {
         ProviderKind::WechatMiniProgram => &wechat::MINI_PROGRAM,

@@ -43,7 +43,6 @@ pub struct ServerCall<'a> {
 /// broken, and stays so.
 pub type BodyPiece = Option<Bytes>;
 
-/// The body of a call.
 #[derive(Debug)]
 pub enum ServerCallBody {
     Whole(Bytes),

@@ -20,7 +20,6 @@ use crate::upstream_client::response_head::ResponseHead;
 
 /// The body of an answer to a client.
 pub enum AnswerBody {
-    /// An upstream's.
     Upstream(Box<Download>),
     /// The client's end of a WebSocket.
     Tunnel(TunnelBody),

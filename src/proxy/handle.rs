@@ -35,7 +35,6 @@ use crate::upstream_client::upload::BodyFraming;
 
 /// What one worker needs to forward requests.
 pub struct Proxy {
-    /// The routes.
     pub routes: Arc<RouteTable>,
     /// What the proxy does on each of them, in the same order.
     pub rules: Arc<[RouteRules]>,

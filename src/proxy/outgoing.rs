@@ -56,14 +56,12 @@ pub struct OutgoingHead<'a> {
     pub identity: Option<&'a CallerLines<'a>>,
     /// The header of the signed identity, and its value.
     pub assertion: Option<(&'a str, &'a str)>,
-    /// The body's framing.
     pub framing: BodyFraming,
     /// Whether it is a WebSocket handshake.
     pub upgrades: bool,
 }
 
 impl HeadRules {
-    /// Writes the head.
     pub fn write(&self, parts: &OutgoingHead<'_>) -> BytesMut {
         let mut out = buffers::spare();
         self.request_line(&mut out, parts);

@@ -11,7 +11,6 @@ use crate::proxy::location;
 use crate::route::{HeaderEdits, PathRewrite, Route};
 use crate::upstream::{Endpoint, HostHeader, Upstream};
 
-/// The rules of one route.
 pub struct RouteRules {
     /// Its name and counters.
     pub counted: Arc<CountedRoute>,

@@ -21,7 +21,6 @@ pub enum UpstreamError {
     /// No connection.
     #[error("cannot connect to {endpoint}: {reason}")]
     Unreachable {
-        /// Where to.
         endpoint: Arc<str>,
         /// For the log.
         reason: String,
@@ -29,7 +28,6 @@ pub enum UpstreamError {
     /// No connection, for want of a descriptor or a port of the gateway's own.
     #[error("cannot open a connection to {endpoint}: {reason}")]
     Starved {
-        /// Where to.
         endpoint: Arc<str>,
         /// For the log.
         reason: String,

@@ -142,6 +142,5 @@ pub trait PushMessages: Send + Sync {
         due_in: Duration,
     ) -> Result<(), StoreError>;
 
-    /// Drops a kept message.
     async fn drop_kept(&self, owner: PushOwner<'_>, id: &MessageId) -> Result<(), StoreError>;
 }

@@ -182,7 +182,7 @@ impl Shared {
                 }
             },
             Err(_) => {
-                log::warn!(app; "the backend takes longer over a pushed message than the platform waits, so it is acknowledged and kept until the backend has it");
+                log::warn!(app; "the platform does not wait as long as the backend takes, so a pushed message is acknowledged, and kept until the backend has it");
                 // Nobody else delivers it as long as this one may still come to an end.
                 DELIVERY_MAX + LEASE_MARGIN
             }
@@ -275,7 +275,7 @@ impl Shared {
             .store
             .delivered(owner, &received.id, answer, REPEATED_WITHIN);
         if let Err(error) = noted.await {
-            log::warn!(app = &*received.settings.app; "a pushed message was delivered, and if it comes again it is delivered again: {error}");
+            log::warn!(app = &*received.settings.app; "a pushed message was delivered, but the store does not know it: if it comes again, it is delivered again: {error}");
         }
     }
 

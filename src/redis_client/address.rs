@@ -11,7 +11,6 @@ use crate::secret::Secret;
 /// Redis, and how to log in there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RedisUrl {
-    /// The servers.
     pub servers: RedisServers,
     /// Whether every connection is encrypted (`rediss`), those to sentinels too.
     pub tls: bool,
@@ -24,7 +23,6 @@ pub struct RedisUrl {
 pub enum RedisServers {
     /// `redis://` and `redis+unix://`: one server, always the same.
     One {
-        /// Where it is.
         at: ServerAddress,
         /// The number of its database, 0 unless told.
         db: u32,
@@ -59,7 +57,6 @@ pub enum ServerAddress {
 pub struct NodeAddress {
     /// Name or address; an IPv6 address without its brackets.
     pub host: String,
-    /// The port.
     pub port: u16,
 }
 

@@ -19,7 +19,6 @@ pub(crate) const NO_PASSWORD: (&str, &str) = (
     "remove store.password, or give the server one (`requirepass`)",
 );
 
-/// Opens one.
 pub(crate) async fn open(server: &Server) -> RedisResult<MultiplexedConnection> {
     match connect(server).await {
         Err(error) => match without_password(server, &error).await {

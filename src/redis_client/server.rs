@@ -171,7 +171,6 @@ impl Servers {
         })
     }
 
-    /// The server at this address.
     pub(crate) fn at(&self, address: &NodeAddress) -> Server {
         self.server(&ServerAddress::Node(address.clone()))
     }

@@ -17,9 +17,7 @@ use crate::upstream::Upstream;
 pub struct Route {
     /// The path that it matches, with everything below it; `/`: all.
     pub path: Arc<str>,
-    /// The hosts that it is for.
     pub hosts: HostPattern,
-    /// The methods that it is for.
     pub methods: Methods,
     /// Which requests are let in.
     pub access: AccessRule,

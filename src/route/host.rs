@@ -49,7 +49,6 @@ fn is_port(text: &str) -> bool {
 pub enum HostPattern {
     /// Every host, and requests without one.
     Any,
-    /// This one.
     Exact(HostName),
     /// Every host with one or more labels before this name; not the name itself.
     Below(HostName),

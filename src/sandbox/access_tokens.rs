@@ -30,7 +30,6 @@ struct Stable {
     forced: Vec<UnixMillis>,
 }
 
-/// All tokens.
 #[derive(Default)]
 pub(super) struct AccessTokens {
     life: Duration,

@@ -7,7 +7,6 @@ use crate::secret::Secret;
 /// An app that the simulator knows.
 #[derive(Debug, Clone)]
 pub struct SandboxApp {
-    /// Its appid.
     pub appid: String,
     /// Its secret; another one is refused with 40125.
     pub secret: Secret<String>,

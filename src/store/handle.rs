@@ -39,7 +39,6 @@ pub struct Stores {
     pub login_codes: Arc<dyn LoginCodes>,
     /// The cells of limits.
     pub counters: Arc<dyn CounterStore>,
-    /// The platforms' tokens.
     pub tokens: Arc<dyn PlatformTokens>,
     /// What platforms give once.
     pub component: Arc<dyn ComponentStore>,

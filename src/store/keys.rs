@@ -31,7 +31,6 @@ impl Keys {
         &self.prefix
     }
 
-    /// The tag of the user's keys.
     pub(super) fn tag(&self, user: &UserKey) -> Tag {
         tag_of(&self.naming, user)
     }
@@ -112,7 +111,6 @@ impl Keys {
         })
     }
 
-    /// A component's ticket.
     pub(super) fn ticket(&self, component: &str) -> String {
         self.of_app(component, "ticket")
     }

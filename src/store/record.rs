@@ -72,7 +72,6 @@ pub fn encode(session: &Session) -> Vec<u8> {
     out
 }
 
-/// The session of a record.
 pub fn decode(record: &[u8]) -> Result<Session, NotARecord> {
     let mut rest = Reader(record);
     let provider = ProviderKind::from_code(rest.byte()?).ok_or(NotARecord)?;

@@ -57,7 +57,6 @@ pub(super) fn stamp_of(stored: &[u8]) -> RecordStamp {
 /// What stands under a session's key.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Stored {
-    /// The session.
     Session(Session),
     /// Its token was rotated away.
     Successor(Successor),

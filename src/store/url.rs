@@ -29,7 +29,6 @@ fn bad<T>(what: impl Into<String>, hint: impl Into<String>) -> Result<T, BadStor
     })
 }
 
-/// Where the store is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StoreUrl {
     /// `memory:`: in this process; gone when it ends.

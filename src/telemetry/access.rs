@@ -36,11 +36,9 @@ pub enum LineFormat {
 pub struct FinishedRequest<'a> {
     /// When the request's head had been read.
     pub time: UnixMillis,
-    /// The request's id.
     pub request_id: &'a str,
     /// The W3C trace id.
     pub trace_id: &'a str,
-    /// The method.
     pub method: &'a str,
     /// The path without the query: tokens may stand in queries.
     pub path: &'a str,
@@ -68,7 +66,6 @@ pub struct FinishedRequest<'a> {
     pub attempts: usize,
     /// The session's public id.
     pub session: Option<&'a str>,
-    /// The app.
     pub app: Option<&'a str>,
     /// The client's address.
     pub client: &'a str,

@@ -27,7 +27,6 @@ pub enum TlsError {
     /// A file that is none, or that holds no PEM of the kind.
     #[error("{}: {reason}", .path.display())]
     File {
-        /// Which.
         path: PathBuf,
         /// What is wrong with it.
         reason: String,

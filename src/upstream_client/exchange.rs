@@ -42,7 +42,6 @@ impl Terms<'_> {
 
 /// The head of an answer, and everything that its body needs.
 pub struct ExchangeResponse {
-    /// The head.
     pub head: ResponseHead,
     /// When it came.
     pub at: Instant,

@@ -83,7 +83,7 @@ impl Fetcher {
             Err(error) => {
                 let soon = monotonic_now() + START_SOON;
                 self.started.lock().insert(app.appid.clone(), soon);
-                log::warn!(app = &*app.name; "there is no ticket of {}, and the platform cannot be asked to push one: {error}", app.appid);
+                log::warn!(app = &*app.name; "there is no ticket of {}, and asking the platform to push one failed: {error}", app.appid);
             }
         }
     }

@@ -35,7 +35,6 @@ const HEAD_READ: usize = buffers::ROOM;
 /// How much is read at once of a body.
 const BODY_READ: usize = 32 * 1024;
 
-/// A client's connection.
 #[derive(Debug)]
 pub struct ClientConnection {
     stream: Stream,

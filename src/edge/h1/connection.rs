@@ -27,7 +27,6 @@ pub trait Handler {
     type Body: MessageBody + Unpin + 'static;
     type Answering: Future<Output = Answer<Self::Body>> + Unpin;
 
-    /// Answers a request.
     fn answer(&self, head: Rc<RequestHead>, payload: Payload) -> Self::Answering;
 }
 

@@ -324,7 +324,6 @@ impl ErrorCode {
         self.describe().0
     }
 
-    /// The status.
     pub fn status(self) -> StatusCode {
         StatusCode::from_u16(self.describe().1).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }

@@ -27,7 +27,6 @@ pub struct WebsocketLimits {
 /// The open WebSockets of a process.
 #[derive(Debug)]
 pub struct Websockets {
-    /// The limits.
     pub limits: WebsocketLimits,
     open: Mutex<Open>,
     shown: Gauge,

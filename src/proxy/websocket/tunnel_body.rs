@@ -52,7 +52,6 @@ impl BodySender {
         self.0.has_left.get()
     }
 
-    /// Gives a piece.
     pub fn give(&self, piece: Bytes) {
         self.0.piece.set(Some(piece));
         wake(&self.0.receiver);

@@ -101,7 +101,6 @@ impl Platform {
         }
     }
 
-    /// Exchanges a login code.
     pub(in crate::sandbox) fn exchange(&self, app: &str, code: &str) -> Result<Login, Denied> {
         let now = self.now();
         let mut state = self.state.lock();

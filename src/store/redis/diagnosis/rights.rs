@@ -23,7 +23,6 @@ enum Need {
     Waiting,
     /// Behind sentinels.
     Watched,
-    /// In a cluster.
     Cluster,
     /// For one thing that fails without it: the gateway's work goes on.
     For(&'static str),
