@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio_tungstenite::client_async;
 use tokio_tungstenite::tungstenite::Message;
@@ -76,6 +76,13 @@ async fn get(nginx: &Nginx, path: &str, lines: &str) -> Answer {
     .await
 }
 
+async fn token_through(nginx: &Nginx, gateway: &Gateway) -> String {
+    let login = http().post(nginx.at("/auth/login"));
+    let code = json!({ "code": gateway.code("alice") });
+    let answer: Value = login.json(&code).await.json();
+    answer["token"].as_str().unwrap().to_owned()
+}
+
 /// What a client may try, in one request: none of it is to arrive.
 const FORGED: &str = "X-WX-OPENID: evil\r\nX_WX_OPENID: evil\r\nX.WX.OPENID: evil\r\nX-WX-FROM-OPENID: evil\r\nX-Hufu-Subject: evil\r\nX-Forwarded-For: 6.6.6.6\r\n\
                       X-Request-Id: evil\r\nConnection: X-WX-OPENID\r\n";
@@ -89,15 +96,9 @@ async fn in_front_of_the_gateway() {
     );
     let gateway = Gateway::start(&config);
     let nginx = nginx("operations.md", &gateway.listen.to_string(), "unused");
-    let code = gateway.code("alice");
-    let login: Value = http()
-        .post(nginx.at("/auth/login"))
-        .json(&serde_json::json!({ "code": code }))
-        .await
-        .json();
     let bearer = format!(
         "Authorization: Bearer {}\r\n",
-        login["token"].as_str().unwrap()
+        token_through(&nginx, &gateway).await
     );
     let more = "Forwarded: for=6.6.6.6\r\nX-Forwarded-Proto: evil\r\nX-Forwarded-Host: evil\r\nX-Forwarded-Prefix: evil\r\nX-Original-URL: /evil\r\n";
     let answer = get(&nginx, "/api/x", &format!("{bearer}{FORGED}{more}")).await;
@@ -190,13 +191,7 @@ async fn nginx_that_asks_before_it_passes_on() {
         &gateway.listen.to_string(),
         host(&backend.url),
     );
-    let code = gateway.code("alice");
-    let login: Value = http()
-        .post(nginx.at("/auth/login"))
-        .json(&serde_json::json!({ "code": code }))
-        .await
-        .json();
-    let token = login["token"].as_str().unwrap();
+    let token = token_through(&nginx, &gateway).await;
     let bearer = format!("Authorization: Bearer {token}\r\n");
 
     // As a client may ask for a WebSocket, in whatever form: it is asked about as a request.
@@ -222,7 +217,7 @@ async fn nginx_that_asks_before_it_passes_on() {
         assert!(
             !record.head().contains("evil")
                 && !record.head().contains("6.6.6.6")
-                && !record.head().contains(token),
+                && !record.head().contains(&token),
             "{}",
             record.head()
         );

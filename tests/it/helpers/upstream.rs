@@ -134,6 +134,12 @@ impl Upstream {
         self.each(Recorded::clone)
     }
 
+    /// All that has come, a connection after the other.
+    pub(crate) fn text(&self) -> String {
+        self.each(|one| String::from_utf8_lossy(&one.bytes).into_owned())
+            .concat()
+    }
+
     /// Waits until all connections that have come are closed.
     pub(crate) async fn all_closed(&self) {
         until("the upstream's connections to be closed", async || {

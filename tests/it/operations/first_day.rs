@@ -23,6 +23,14 @@ struct Installed {
     program: PathBuf,
 }
 
+const INIT: [&str; 5] = [
+    "init",
+    "--appid",
+    "wx0123456789abcdef",
+    "--upstream",
+    "http://127.0.0.1:9000",
+];
+
 impl Installed {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
@@ -39,16 +47,7 @@ impl Installed {
                 .success()
         );
         let installed = Self { folder, program };
-        let init = installed
-            .command(&[
-                "init",
-                "--appid",
-                "wx0123456789abcdef",
-                "--upstream",
-                "http://127.0.0.1:9000",
-            ])
-            .output()
-            .unwrap();
+        let init = installed.command(&INIT).output().unwrap();
         assert!(init.status.success(), "{}", said(&init));
         let env = fs::read_to_string(installed.file(".env")).unwrap();
         fs::write(
@@ -367,15 +366,8 @@ fn what_init_says_of_another_redis_works_as_printed() {
         }
         let text = said(
             &installed
-                .command(&[
-                    "init",
-                    "--appid",
-                    "wx0123456789abcdef",
-                    "--upstream",
-                    "http://127.0.0.1:9000",
-                    "--lang",
-                    lang,
-                ])
+                .command(&INIT)
+                .args(["--lang", lang])
                 .output()
                 .unwrap(),
         );

@@ -33,15 +33,6 @@ async fn ask(gateway: &Gateway, method: &str, target: &str, host: &str, lines: &
         .await
 }
 
-/// Everything that has reached the upstream, in order.
-fn arrived(upstream: &Upstream) -> String {
-    upstream
-        .connections()
-        .iter()
-        .map(|record| String::from_utf8_lossy(&record.bytes).into_owned())
-        .collect()
-}
-
 #[tokio::test]
 async fn a_route_has_its_own_patience_and_body_limit() {
     let upstream = Upstream::start(Script::hang());

@@ -113,25 +113,13 @@ async fn many_calls_wait_for_one_connection_together() {
     );
     server.thaw();
     h.recovers().await;
-    let mut redis = inspect(&server.url("")).await;
-    let clients: String = redis::cmd("CLIENT")
-        .arg("LIST")
-        .query_async(&mut redis)
-        .await
-        .unwrap();
+    let redis = inspect(&server.url("")).await;
     // Ours and the inspector's; those that were given up while it stood still go as it reads their
     // end.
-    let connections = until("given-up connections to go", async || {
-        let clients: String = redis::cmd("CLIENT")
-            .arg("LIST")
-            .query_async(&mut redis.clone())
-            .await
-            .unwrap();
-        clients.lines().count() == 2
-    });
-    tokio::time::timeout(Duration::from_secs(5), connections)
-        .await
-        .unwrap_or_else(|_| panic!("{clients}"));
+    until("given-up connections to go", async || {
+        client_list(&redis).await.lines().count() == 2
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -350,14 +338,16 @@ async fn a_replica_is_told_apart_and_left_when_it_becomes_master() {
     probe.check().await.unwrap();
 }
 
+async fn client_list(redis: &redis::aio::MultiplexedConnection) -> String {
+    let mut list = redis::cmd("CLIENT");
+    list.arg("LIST");
+    list.query_async(&mut redis.clone()).await.unwrap()
+}
+
 /// The ids of all connections that have run a script.
 async fn client_id(server: &RedisServer) -> Vec<String> {
-    let mut redis = inspect(&server.url("")).await;
-    let clients: String = redis::cmd("CLIENT")
-        .arg("LIST")
-        .query_async(&mut redis)
-        .await
-        .unwrap();
+    let redis = inspect(&server.url("")).await;
+    let clients = client_list(&redis).await;
     let ids = clients
         .lines()
         .filter(|line| line.contains("cmd=evalsha") || line.contains("cmd=time"));
@@ -482,11 +472,7 @@ async fn each_worker_has_one_connection_of_its_own() {
         let (a, b, c) = tokio::join!(one.now(), one.now(), two.now());
         assert!(a.is_ok() && b.is_ok() && c.is_ok());
     }
-    let mut redis = inspect(&server.url("")).await;
-    let clients: String = redis::cmd("CLIENT")
-        .arg("LIST")
-        .query_async(&mut redis)
-        .await
-        .unwrap();
+    let redis = inspect(&server.url("")).await;
+    let clients = client_list(&redis).await;
     assert_eq!(clients.lines().count(), 3, "{clients}");
 }

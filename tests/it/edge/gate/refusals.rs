@@ -302,11 +302,7 @@ async fn what_has_two_readings_is_refused_however_it_comes() {
     second.write_all(cases[0].0.as_bytes()).await.unwrap();
     let second = probe::read_to_the_end(&mut second).await;
     assert_eq!((second.status, second.closed), (400, true));
-    let seen: String = upstream
-        .connections()
-        .iter()
-        .map(|c| String::from_utf8_lossy(&c.bytes).into_owned())
-        .collect();
+    let seen = upstream.text();
     assert_eq!(
         (
             seen.matches("GET /first ").count(),

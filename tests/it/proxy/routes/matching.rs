@@ -1,6 +1,6 @@
 //! Which route takes a request: by host, path and method, in every spelling.
 
-use super::{arrived, ask, config};
+use super::{ask, config};
 use crate::helpers::{Gateway, Upstream, until};
 
 #[tokio::test]
@@ -88,8 +88,8 @@ async fn the_host_chooses_however_it_is_written_and_unknown_hosts_have_no_route(
     assert_eq!(forwarded.status, 401);
     let without = gateway.raw(b"GET /x HTTP/1.0\r\n\r\n").await;
     assert_eq!(without.status, 404);
-    assert_eq!(arrived(&one), "");
-    assert!(arrived(&other).matches("GET /x HTTP/1.1").count() == 5);
+    assert_eq!(one.text(), "");
+    assert!(other.text().matches("GET /x HTTP/1.1").count() == 5);
 }
 
 #[tokio::test]
@@ -178,7 +178,7 @@ async fn the_method_chooses_the_rule_and_what_no_route_takes_is_405() {
             "{name}: one rule for all methods"
         );
     }
-    let seen = arrived(&upstream);
+    let seen = upstream.text();
     assert!(
         !seen.contains("POST /api")
             && !seen.contains("DELETE /api")
@@ -223,7 +223,7 @@ async fn a_suffix_leads_past_no_rule_and_a_route_of_its_own_opens_a_file() {
             );
         }
     }
-    assert_eq!(arrived(&upstream), "");
+    assert_eq!(upstream.text(), "");
     for path in ["/public/secret.css", "/public/other.json"] {
         assert_eq!(
             ask(&gateway, "GET", path, "a", "").await.body(),
@@ -281,7 +281,7 @@ async fn a_path_goes_on_as_it_came_and_leads_nowhere_else() {
             "{target}"
         );
         until("it to arrive", async || {
-            arrived(&upstream).contains(&format!("GET {out} HTTP/1.1\r\n"))
+            upstream.text().contains(&format!("GET {out} HTTP/1.1\r\n"))
         })
         .await;
     }
@@ -291,7 +291,7 @@ async fn a_path_goes_on_as_it_came_and_leads_nowhere_else() {
             .status,
         200
     );
-    let before = arrived(&upstream);
+    let before = upstream.text();
     for (method, target, host, status) in [
         ("GET", "/raw/..%2fadmin", "a", 400),
         ("GET", "/raw/%2F..%2Fadmin", "a", 400),
@@ -331,7 +331,7 @@ async fn a_path_goes_on_as_it_came_and_leads_nowhere_else() {
             answer.text
         );
     }
-    assert_eq!(arrived(&upstream), before, "nothing of it goes on");
+    assert_eq!(upstream.text(), before, "nothing of it goes on");
 }
 
 #[tokio::test]
@@ -356,6 +356,6 @@ async fn the_gateways_own_endpoints_are_no_backends_however_slashes_are_written(
             "{target}"
         );
     }
-    assert_eq!(arrived(&upstream), "");
+    assert_eq!(upstream.text(), "");
     assert_eq!(ask(&gateway, "GET", "/a//b%2Fc", "a", "").await.status, 200);
 }

@@ -8,6 +8,7 @@ use hufu::session::NewSession;
 use hufu::session::store::{Created, Settlement};
 use hufu::session::token::tag_of;
 
+use super::login_codes::reserved;
 use super::{Case, HOUR};
 use crate::helpers::{Harness, new_session, store::user, until};
 
@@ -96,10 +97,7 @@ pub(super) async fn who_is_over_the_limit_gets_no_session_and_evicts_nobody(h: &
         h.pass(Duration::from_millis(2)).await;
     }
     let before: Vec<_> = h.look().await.into_keys().collect();
-    let ticket = match h.codes().reserve(&[3; 16], HOUR).await.unwrap() {
-        hufu::identity::Reservation::Leader { ticket, .. } => ticket,
-        other => panic!("{other:?}"),
-    };
+    let ticket = reserved(h, [3; 16], HOUR).await;
     let settlement = Some(Settlement {
         login: [3; 16],
         ticket,
