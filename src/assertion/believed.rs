@@ -2,7 +2,7 @@
 //! the scheme or the user from them, or do something else that no client should choose.
 //! docs/headers.md says who reads each, and what it does there.
 
-use crate::assertion::headers::fold;
+use crate::assertion::reserved::fold;
 
 /// Whose word a header may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

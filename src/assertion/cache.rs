@@ -90,7 +90,7 @@ impl AssertionCache {
         if let Some(at) = self.places.get(&key) {
             self.remove(*at);
         }
-        let room = room_of(&assertion);
+        let room = bytes_of(&assertion);
         if room > self.most {
             return;
         }
@@ -123,7 +123,7 @@ impl AssertionCache {
         self.unlink(at);
         let gone = self.entries.swap_remove(at);
         self.places.remove(&gone.key);
-        self.bytes -= room_of(&gone.assertion);
+        self.bytes -= bytes_of(&gone.assertion);
         // The last entry has taken the place of the removed one.
         if at < self.entries.len() {
             if let Some(place) = self.places.get_mut(&self.entries[at].key) {
@@ -171,7 +171,7 @@ impl AssertionCache {
     }
 }
 
-const fn room_of(assertion: &str) -> usize {
+const fn bytes_of(assertion: &str) -> usize {
     assertion.len() + ENTRY_OVERHEAD
 }
 

@@ -66,7 +66,8 @@ impl AssertionIssuer {
         live: &LiveSession,
         appid: &str,
         audience: &str,
-        (now, life): (UnixMillis, Duration),
+        now: UnixMillis,
+        life: Duration,
     ) -> Result<String, SigningError> {
         let user = &live.session.user;
         self.settings.keys.sign(&AssertionClaims {
@@ -106,19 +107,19 @@ struct CountedCache {
 impl CountedCache {
     fn change(&self, change: impl FnOnce(&mut AssertionCache)) {
         let mut cache = self.cache.borrow_mut();
-        let before = signed(cache.bytes());
+        let before = gauged(cache.bytes());
         change(&mut cache);
-        self.bytes.inc_by(signed(cache.bytes()) - before);
+        self.bytes.inc_by(gauged(cache.bytes()) - before);
     }
 }
 
 impl Drop for CountedCache {
     fn drop(&mut self) {
-        self.bytes.dec_by(signed(self.cache.get_mut().bytes()));
+        self.bytes.dec_by(gauged(self.cache.get_mut().bytes()));
     }
 }
 
-fn signed(bytes: usize) -> i64 {
+fn gauged(bytes: usize) -> i64 {
     i64::try_from(bytes).unwrap_or(i64::MAX)
 }
 
@@ -189,8 +190,8 @@ impl WorkerAssertions {
             return known;
         }
         let life = LONGEST_LIFE.min(live.expires_in);
-        let times = (self.clock.unix_now(), life);
-        match self.issuer.issue(live, appid, audience, times) {
+        let issued = self.clock.unix_now();
+        match self.issuer.issue(live, appid, audience, issued, life) {
             Ok(assertion) => {
                 let assertion: Rc<str> = assertion.into();
                 self.metrics.session.assertions_signed.inc();

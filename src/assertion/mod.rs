@@ -8,11 +8,13 @@ pub mod claims;
 pub mod headers;
 pub mod issuer;
 pub mod lines;
+pub mod reserved;
 
 pub use claims::ClaimHeader;
-pub use headers::{HeaderNames, ReservedNames};
+pub use headers::HeaderNames;
 pub use issuer::{AssertionIssuer, AssertionSettings, WorkerAssertions};
 pub use lines::{CallerLines, IdentityLines};
+pub use reserved::ReservedNames;
 
 #[cfg(test)]
 mod sample;

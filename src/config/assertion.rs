@@ -7,7 +7,7 @@ use super::identity::carries_token;
 use super::parsers::size;
 use super::problem::{Wrong, refuse};
 use super::reader::Section;
-use crate::assertion::{AssertionSettings, HeaderNames, headers};
+use crate::assertion::{AssertionSettings, HeaderNames, reserved};
 use crate::crypto::keyring::{Keyring, parse_key};
 use crate::crypto::signing::SigningKeys;
 use crate::secret::Secret;
@@ -106,7 +106,7 @@ fn header(section: &mut Section<'_>, around: &Surroundings<'_>) -> Arc<str> {
         );
     }
     let mut others = around.identity.all();
-    if others.any(|other| headers::is_same_name(other, &*header)) {
+    if others.any(|other| reserved::is_same_name(other, &*header)) {
         section.problem(
             "header",
             &format!("\"{header}\" is the name of an identity header"),

@@ -6,7 +6,7 @@ use super::problem::{Wrong, refuse};
 use super::reader::{Given, Section};
 use crate::assertion::ReservedNames;
 use crate::assertion::believed::{self, Speaker};
-use crate::assertion::headers::is_same_name;
+use crate::assertion::reserved::is_same_name;
 use crate::proxy::outgoing;
 use crate::route::HeaderEdits;
 

@@ -2,7 +2,7 @@
 
 use super::problem::{Wrong, refuse};
 use super::reader::Section;
-use crate::assertion::{HeaderNames, believed, headers};
+use crate::assertion::{HeaderNames, believed, headers, reserved};
 use crate::session::{TokenCarrier, carrier};
 
 /// The names; none may be that of a header in which clients send their tokens.
@@ -23,7 +23,7 @@ pub(super) fn read(section: &mut Section<'_>, carriers: &[TokenCarrier]) -> Head
             if believed::moves_path(name.as_bytes()) {
                 section.warn(key, &format!("servers take the path of a request from \"{name}\", so what stands there moves it"), "choose another, such as \"X-WX-OPENID\" or \"X-User-Id\"");
             }
-            let twin = all[..index].iter().find(|(_, other)| headers::is_same_name(other, name));
+            let twin = all[..index].iter().find(|(_, other)| reserved::is_same_name(other, name));
             if let Some((twin, _)) = twin {
                 let key = if section.has(key) { key } else { twin };
                 section.problem(
@@ -39,7 +39,7 @@ pub(super) fn read(section: &mut Section<'_>, carriers: &[TokenCarrier]) -> Head
 
 /// Whether clients send their tokens in a header of this name.
 pub(super) fn carries_token(carriers: &[TokenCarrier], name: &str) -> bool {
-    carriers.iter().any(|carrier| matches!(carrier, TokenCarrier::Header(header) if headers::is_same_name(header, name)))
+    carriers.iter().any(|carrier| matches!(carrier, TokenCarrier::Header(header) if reserved::is_same_name(header, name)))
 }
 
 /// Whether a text can be the name of a header.
@@ -73,7 +73,7 @@ fn name(text: &str) -> Result<String, Wrong> {
         "traceparent",
         headers::VIA,
     ];
-    if own.iter().any(|own| headers::is_same_name(own, text)) {
+    if own.iter().any(|own| reserved::is_same_name(own, text)) {
         return refuse(
             "is a header that only the gateway sets",
             "choose another, such as \"X-WX-OPENID\" or \"X-User-Id\"",

@@ -1,6 +1,6 @@
 //! Requests whose method is not the right one, or not the only one.
 
-use crate::assertion::headers::is_same_name;
+use crate::assertion::reserved::is_same_name;
 use crate::http::error::{ErrorCode, GatewayError};
 use crate::http::head::Headers;
 

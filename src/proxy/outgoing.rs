@@ -4,7 +4,7 @@
 use actix_web::web::BytesMut;
 
 use crate::assertion::believed::{self, Speaker};
-use crate::assertion::headers::{begins_with, fold, is_same_name};
+use crate::assertion::reserved::{begins_with, fold, is_same_name};
 use crate::assertion::{CallerLines, ReservedNames};
 use crate::http::forwarded::FORWARDED;
 use crate::http::forwarded_origin::ForwardedOrigin;

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::assertion::headers::is_same_name;
+use crate::assertion::reserved::is_same_name;
 use crate::http::head::Value;
 use crate::http::request_log::CountedRoute;
 use crate::http::{AnswerHead, FailureShape};

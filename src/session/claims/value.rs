@@ -72,7 +72,7 @@ impl<'a> ClaimValue<'a> {
             return Some(Self::Text(Cow::Borrowed(stored)));
         };
         let mut json = serde_json::Deserializer::from_str(json);
-        let value = OfClaim("").deserialize(&mut json).ok()??;
+        let value = ValueSeed("").deserialize(&mut json).ok()??;
         json.end().ok()?;
         Some(value)
     }
@@ -141,10 +141,10 @@ impl Serialize for ClaimValue<'_> {
 
 /// Reads the JSON value of the claim of this name; `None`: null.
 #[derive(Clone, Copy)]
-pub(super) struct OfClaim<'n>(pub(super) &'n str);
+pub(super) struct ValueSeed<'n>(pub(super) &'n str);
 
-impl OfClaim<'_> {
-    fn is<T, E: Error>(self, what: &str) -> Result<T, E> {
+impl ValueSeed<'_> {
+    fn refused<T, E: Error>(self, what: &str) -> Result<T, E> {
         let Self(name) = self;
         Err(E::custom(format_args!(
             "the claim {name:?} is {what}; a claim is a text, a number, a boolean or a list of texts"
@@ -152,7 +152,7 @@ impl OfClaim<'_> {
     }
 }
 
-impl<'de> DeserializeSeed<'de> for OfClaim<'_> {
+impl<'de> DeserializeSeed<'de> for ValueSeed<'_> {
     type Value = Option<ClaimValue<'static>>;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
@@ -160,7 +160,7 @@ impl<'de> DeserializeSeed<'de> for OfClaim<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for OfClaim<'_> {
+impl<'de> Visitor<'de> for ValueSeed<'_> {
     type Value = Option<ClaimValue<'static>>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -186,7 +186,7 @@ impl<'de> Visitor<'de> for OfClaim<'_> {
     fn visit_f64<E: Error>(self, number: f64) -> Result<Self::Value, E> {
         match Number::from_f64(number) {
             Some(written) if ClaimValue::is_exact(number) => Ok(Some(ClaimValue::Number(written))),
-            _ => self.is("a number that cannot be kept exactly (send it as a text)"),
+            _ => self.refused("a number that cannot be kept exactly (send it as a text)"),
         }
     }
 
@@ -198,7 +198,7 @@ impl<'de> Visitor<'de> for OfClaim<'_> {
         let mut texts = Vec::new();
         while let Some(value) = list.next_element_seed(self)? {
             let Some(ClaimValue::Text(text)) = value else {
-                return self.is("a list of something else than texts");
+                return self.refused("a list of something else than texts");
             };
             texts.push(text);
         }
@@ -206,6 +206,6 @@ impl<'de> Visitor<'de> for OfClaim<'_> {
     }
 
     fn visit_map<A: serde::de::MapAccess<'de>>(self, _: A) -> Result<Self::Value, A::Error> {
-        self.is("an object")
+        self.refused("an object")
     }
 }
