@@ -356,7 +356,12 @@ impl SessionService {
             Lookup::Found(loaded) => match self.store.remove(&id, &loaded.session.user).await? {
                 Written::Done | Written::Gone | Written::Stale => Ok(()),
             },
-            Lookup::Gone | Lookup::Unreadable(_) => Ok(()),
+            Lookup::Gone => {
+                // Whoever repeats a logout, because its answer was lost, finds it so.
+                self.store.announce_end(&id).await;
+                Ok(())
+            }
+            Lookup::Unreadable(_) => Ok(()),
         }
     }
 

@@ -207,6 +207,11 @@ pub trait SessionStore: Send + Sync {
     /// had ended before.
     async fn remove(&self, id: &SessionId, user: &UserKey) -> Result<Written, StoreError>;
 
+    /// The session has ended, but whoever ended it may not have told all gateways: this does.
+    async fn announce_end(&self, id: &SessionId) {
+        let _ = id;
+    }
+
     /// Moves a session to another token, as one.
     async fn rotate(&self, rotation: Rotation<'_>) -> Result<Rotated, StoreError>;
 

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use futures_util::future::try_join_all;
 
+use super::affected::{AffectedSessions, ROUNDS};
 use super::devices::AT_ONCE;
 use super::lookup::ReadAnswer;
-use super::sessions::{ROUNDS, RedisStore};
+use super::sessions::RedisStore;
 use crate::backoff;
 use crate::clock::{UnixMillis, monotonic_now};
 use crate::redis_client::{Invocation, Request};
@@ -24,14 +25,14 @@ const BETWEEN_ROUNDS: (Duration, Duration) = (Duration::from_millis(1), Duration
 
 impl RedisStore {
     /// Reads the user's state and sessions, and writes them changed if nothing has happened to any of
-    /// them meanwhile; otherwise once more. Returns also the names of the sessions that may have
-    /// changed.
+    /// them meanwhile; otherwise once more.
     pub(super) async fn change_claims_of(
         &self,
         user: &UserKey,
         patch: &ClaimsPatch,
         life: PatchLife,
-    ) -> Result<(ClaimsChange, Vec<SessionId>), StoreError> {
+        affected: &AffectedSessions,
+    ) -> Result<ClaimsChange, StoreError> {
         let mut slack = SLACK;
         let first = monotonic_now();
         for round in 1..=ROUNDS {
@@ -44,7 +45,7 @@ impl RedisStore {
                     let key = self.keys.session(id);
                     let stored = stored.unwrap_or_default();
                     if let Some(failed) = records.add(&self.sealer, &key, *id, user, &stored) {
-                        return Ok((failed, Vec::new()));
+                        return Ok(failed);
                     }
                 }
             }
@@ -53,16 +54,18 @@ impl RedisStore {
             slack = (slack * 2).min(self.connector.operation_timeout());
             let state = match patched(before, patch, at, life) {
                 Ok(state) => state,
-                Err(error) => return Ok((ClaimsChange::Unfit(error), Vec::new())),
+                Err(error) => return Ok(ClaimsChange::Unfit(error)),
             };
             let script = self.update_script(user, &read.stored, &state, at, &records);
+            affected.set(ids);
             let done = self
                 .revocations
                 .run(&self.connector, &script, |done: &bool| *done)
                 .await?;
             if done {
-                return Ok((records.done(&state), ids));
+                return Ok(records.done(&state));
             }
+            affected.none();
             // Who gives up between two rounds can say that nothing was changed.
             let time_of_one = began.elapsed();
             if first.elapsed() + time_of_one > self.connector.operation_timeout() {
@@ -70,7 +73,7 @@ impl RedisStore {
             }
             tokio::time::sleep(backoff::jittered(BETWEEN_ROUNDS.0, BETWEEN_ROUNDS.1, round)).await;
         }
-        Ok((ClaimsChange::Busy, Vec::new()))
+        Ok(ClaimsChange::Busy)
     }
 
     fn update_script(

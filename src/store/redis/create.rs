@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::sessions::{ROUNDS, RedisStore, session_ids};
+use super::affected::{AffectedSessions, session_ids};
+use super::sessions::RedisStore;
 use crate::clock::{UnixMillis, millis};
 use crate::limit::{CellName, Level};
 use crate::redis_client::Invocation;
@@ -20,9 +21,10 @@ impl RedisStore {
     pub(super) async fn create_with_answer(
         &self,
         new: &NewSession<'_>,
+        affected: &AffectedSessions,
     ) -> Result<Created, StoreError> {
         // Evictions are further calls.
-        let created = self.in_time(self.create_session(new));
+        let created = self.in_time(self.create_session(new, affected));
         let Some(settlement) = &new.settlement else {
             return created.await;
         };
@@ -34,13 +36,7 @@ impl RedisStore {
                 self.reopen_code(settlement).await;
                 Ok(refused)
             }
-            (Ok(Created::Made(made)), Err(error)) => {
-                self.undo(new, settlement).await;
-                // Those have ended all the same.
-                self.announce_revocation(&made.evicted).await;
-                Err(error)
-            }
-            (Err(error), _) => {
+            (Ok(Created::Made(_)), Err(error)) | (Err(error), _) => {
                 self.undo(new, settlement).await;
                 Err(error)
             }
@@ -65,35 +61,39 @@ impl RedisStore {
     /// Nobody was given the session's token; without this it would only count against the cap until
     /// it expires.
     async fn take_back(&self, new: &NewSession<'_>) {
-        if let Err(error) = self
-            .in_time(self.remove_session(&new.id, &new.session.user))
-            .await
-        {
+        let unheard = AffectedSessions::default();
+        let remove = self.remove_session(&new.id, &new.session.user, &unheard);
+        if let Err(error) = self.in_time(remove).await {
             log::warn!(session = new.id.to_string().as_str(); "cannot remove the session of a failed login: {error}");
         }
     }
 
-    /// A script's keys have to be named before it runs. So a call that finds the user at the cap only
-    /// returns the user's sessions, and is repeated with their names.
-    async fn create_session(&self, new: &NewSession<'_>) -> Result<Created, StoreError> {
+    /// A call that finds the user at the cap only returns the user's sessions, and is repeated with
+    /// their names.
+    async fn create_session(
+        &self,
+        new: &NewSession<'_>,
+        affected: &AffectedSessions,
+    ) -> Result<Created, StoreError> {
         let tag = new.id.tag;
         let mut without_others = self.create_script(new, &[], &UserState::default())?;
-        let mut others = Vec::new();
-        for _ in 0..ROUNDS {
+        loop {
             let mut script = without_others.clone();
-            for id in &others {
-                script.key(self.keys.session(id)).arg(&id.hash);
-            }
-            let (verdict, number, found) = self.try_to_create(&script, !others.is_empty()).await?;
+            affected.add_to(&mut script, &self.keys);
+            let evicts = !affected.is_empty();
+            let (verdict, number, found) = self.try_to_create(&script, evicts).await?;
             match verdict {
                 1 => {
+                    let evicted = session_ids(tag, found);
+                    affected.set(evicted.clone());
                     return Ok(Created::Made(CreatedSession {
                         expires_in: Duration::from_millis(number),
-                        evicted: session_ids(tag, found),
+                        evicted,
                     }));
                 }
-                0 => others = session_ids(tag, found),
+                0 => affected.again(tag, found)?,
                 -2 => {
+                    affected.none();
                     return Ok(Created::Limited(Level {
                         admitted: false,
                         backlog: Duration::from_micros(number),
@@ -104,9 +104,11 @@ impl RedisStore {
                     let state = self.opened_state(&new.session.user, &stored)?;
                     let state = state.at(UnixMillis(number));
                     if let Some(block) = state.blocked {
+                        affected.none();
                         return Ok(Created::Blocked(block));
                     }
                     without_others = self.create_script(new, &stored, &state)?;
+                    affected.next_round()?;
                 }
                 _ => {
                     return Err(StoreError::new(
@@ -115,9 +117,6 @@ impl RedisStore {
                 }
             }
         }
-        Err(StoreError::new(
-            "too many logins of one user at the same time",
-        ))
     }
 
     async fn try_to_create(

@@ -3,7 +3,8 @@
 use futures_util::future::try_join_all;
 use redis::cmd;
 
-use super::sessions::{ROUNDS, RedisStore, session_ids};
+use super::affected::{AffectedSessions, session_ids};
+use super::sessions::RedisStore;
 use crate::redis_client::Request;
 use crate::session::{LoadedSession, Lookup, SessionCount, SessionId, StoreError, UserKey};
 
@@ -51,31 +52,25 @@ impl RedisStore {
         Ok(found.collect())
     }
 
-    /// A script's keys have to be named before it runs, so the first call only returns which sessions
-    /// there are. Returns how many ended, and the names of all that may have.
+    /// Returns how many ended.
     pub(super) async fn remove_sessions_of(
         &self,
         user: &UserKey,
-    ) -> Result<(u64, Vec<SessionId>), StoreError> {
+        affected: &AffectedSessions,
+    ) -> Result<u64, StoreError> {
         let tag = self.keys.tag(user);
-        let mut ids = Vec::new();
-        for _ in 0..ROUNDS {
+        loop {
             let mut script = self.scripts.remove_all.key(self.keys.user(tag, user));
-            for id in &ids {
-                script.key(self.keys.session(id)).arg(&id.hash);
-            }
+            affected.add_to(&mut script, &self.keys);
             let (done, ended, others): (bool, u64, Vec<Vec<u8>>) = self
                 .revocations
                 .run(&self.connector, &script, |(_, ended, _)| *ended > 0)
                 .await?;
             if done {
-                return Ok((ended, ids));
+                return Ok(ended);
             }
-            ids = session_ids(tag, others);
+            affected.again(tag, others)?;
         }
-        Err(StoreError::new(
-            "too many logins of one user during logout/all",
-        ))
     }
 
     /// From the number of keys, which Redis knows without looking. A user who is signed in has one

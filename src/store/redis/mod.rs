@@ -8,11 +8,13 @@
 //!   token, and how it ends; `devices`: all sessions of a user; `session_keys`: their session_keys;
 //!   `users`: what operators decide about users; `claims`: how a user's claims are changed;
 //!   `turns`: one change of a user after the other
+//! - `affected`: the sessions that a script has to name, and that are announced
 //! - `lookup`: asks the near cache, then Redis; `naming_check`: whether the naming key was changed
 //! - `replica_wait`: removals that wait for replicas; `revocation`: how other gateways learn of them
 //! - `invalidation`: how near caches learn of changes
 //! - `diagnosis`: what `hufu doctor` finds out about the servers
 
+mod affected;
 mod claims;
 mod component;
 mod create;

@@ -1,12 +1,25 @@
 //! Telling every gateway which sessions have ended.
 
+use super::affected::AffectedSessions;
 use super::invalidation::announcement::{self, Announcement};
 use super::invalidation::publish;
 use super::sessions::RedisStore;
 use crate::session::{SessionId, StoreError};
 
 impl RedisStore {
-    /// Redis has ended these sessions: before the caller gets an answer, every worker of this
+    /// Awaits a call, and announces what it may have ended, also if it fails: whoever repeats it may
+    /// find nothing left to end, and so nothing to announce.
+    pub(super) async fn announcing<T>(
+        &self,
+        affected: &AffectedSessions,
+        call: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        let outcome = call.await;
+        self.announce_revocation(&affected.take()).await;
+        outcome
+    }
+
+    /// Redis has ended these sessions, or may have: before the caller gets an answer, every worker of this
     /// process forgets them, and the revocation is published. Gateways that it does not reach learn of
     /// it from Redis itself, or read again within `max_stale`.
     pub(super) async fn announce_revocation(&self, ids: &[SessionId]) {
@@ -34,7 +47,7 @@ impl RedisStore {
             };
             log::log!(
                 level,
-                "revocation stored, but not published: other gateways may serve the session for max_stale: {error}"
+                "cannot publish a revocation: other gateways may serve the session for max_stale: {error}"
             );
         }
     }

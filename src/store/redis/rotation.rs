@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::affected::AffectedSessions;
 use super::sessions::RedisStore;
 use crate::clock::millis;
 use crate::session::{Rotated, Rotation, SessionId, StoreError, UserKey, Written};
@@ -12,6 +13,7 @@ impl RedisStore {
     pub(super) async fn rotate_session(
         &self,
         rotation: &Rotation<'_>,
+        affected: &AffectedSessions,
     ) -> Result<Rotated, StoreError> {
         let Rotation {
             from,
@@ -46,10 +48,14 @@ impl RedisStore {
             .arg(session.created.0)
             .arg(&read.0);
         // The end of the old token is a revocation.
+        affected.set(vec![*from]);
         let (state, lives, stored): (u8, u64, Vec<u8>) = self
             .revocations
             .run(&self.connector, &script, |(state, _, _)| *state == 1)
             .await?;
+        if matches!(state, 0 | 3) {
+            affected.none();
+        }
         Ok(match state {
             0 => Rotated::Gone,
             1 => Rotated::Done {
@@ -65,39 +71,37 @@ impl RedisStore {
         })
     }
 
-    /// Ends a session, and says under which names it was known.
+    /// Ends a session under all names that it was given.
     pub(super) async fn remove_session(
         &self,
         id: &SessionId,
         user: &UserKey,
-    ) -> Result<(Written, Vec<SessionId>), StoreError> {
-        let (mut chain, mut names) = (RotationChain::new(*id), vec![*id]);
+        affected: &AffectedSessions,
+    ) -> Result<Written, StoreError> {
+        let mut chain = RotationChain::new(*id);
+        let mut names = vec![*id];
         loop {
+            affected.set(names.clone());
             let mut script = self.scripts.remove.key(self.keys.user(id.tag, user));
-            for name in &names {
-                script.key(self.keys.session(name)).arg(&name.hash);
-            }
+            affected.add_to(&mut script, &self.keys);
             let (state, stored): (u8, Vec<u8>) = self
                 .revocations
                 .run(&self.connector, &script, |(state, _)| *state == 1)
                 .await?;
             if state < 2 {
                 told_of_index(id, &stored);
-                return Ok((
-                    if state == 1 {
-                        Written::Done
-                    } else {
-                        Written::Gone
-                    },
-                    names,
-                ));
+                return Ok(if state == 1 {
+                    Written::Done
+                } else {
+                    Written::Gone
+                });
             }
             // One that does not open leads nowhere.
             let Ok(Stored::Successor(successor)) = self
                 .sealer
                 .open_stored(&self.keys.session(&chain.id), &stored)
             else {
-                return Ok((Written::Gone, names));
+                return Ok(Written::Gone);
             };
             if !chain.follow(&successor) {
                 return Err(too_often());

@@ -6,6 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use redis::{FromRedisValue, cmd};
 
+use super::affected::AffectedSessions;
 use super::invalidation::server_clock::store_time;
 use super::invalidation::{Invalidation, Tracker};
 use super::naming_check::NamingCheck;
@@ -15,7 +16,6 @@ use super::turns::Turns;
 use crate::clock::{UnixMillis, millis};
 use crate::redis_client::{Connections, Deployment, Invocation, Pools, Request, Topology};
 use crate::session::store::Created;
-use crate::session::token::Tag;
 use crate::session::{
     LoadedSession, Lookup, NewSession, Rotated, Rotation, SessionCount, SessionId, SessionStore,
     StoreError, UserKey, UserState, Written,
@@ -24,21 +24,6 @@ use crate::store::keys::Keys;
 use crate::store::meter::Meter;
 use crate::store::near_cache::CacheAnswer;
 use crate::store::sealed::Sealer;
-
-/// How often a call that has to know the user's sessions may find that others changed them
-/// meanwhile. One of those who change them gets through each time.
-pub(super) const ROUNDS: u32 = 256;
-
-/// The sessions of these names, which share the user's tag.
-pub(super) fn session_ids(tag: Tag, names: impl IntoIterator<Item: AsRef<[u8]>>) -> Vec<SessionId> {
-    names
-        .into_iter()
-        .filter_map(|name| {
-            let hash = name.as_ref().try_into().ok()?;
-            Some(SessionId { tag, hash })
-        })
-        .collect()
-}
 
 /// The store in Redis, over the connections of a worker or of the process.
 pub struct RedisStore {
@@ -146,14 +131,10 @@ impl SessionStore for RedisStore {
     }
 
     async fn create(&self, new: NewSession<'_>) -> Result<Created, StoreError> {
-        let created = self
-            .meter
-            .watch("create", self.create_with_answer(&new))
-            .await?;
-        if let Created::Made(made) = &created {
-            self.announce_revocation(&made.evicted).await;
-        }
-        Ok(created)
+        let affected = AffectedSessions::default();
+        let create = self.create_with_answer(&new, &affected);
+        self.announcing(&affected, self.meter.watch("create", create))
+            .await
     }
 
     fn known(&self, id: &SessionId) -> Option<Lookup> {
@@ -197,25 +178,24 @@ impl SessionStore for RedisStore {
     }
 
     async fn remove(&self, id: &SessionId, user: &UserKey) -> Result<Written, StoreError> {
-        let outcome = self
-            .meter
-            .watch("remove", self.in_time(self.remove_session(id, user)))
-            .await;
+        let affected = AffectedSessions::default();
+        let remove = self.in_time(self.remove_session(id, user, &affected));
+        let outcome = self.announcing(&affected, self.meter.watch("remove", remove));
+        let outcome = outcome.await;
         self.forget(id);
-        let (written, names) = outcome?;
-        self.announce_revocation(&names).await;
-        Ok(written)
+        outcome
+    }
+
+    async fn announce_end(&self, id: &SessionId) {
+        self.announce_revocation(&[*id]).await;
     }
 
     async fn rotate(&self, rotation: Rotation<'_>) -> Result<Rotated, StoreError> {
-        let outcome = self
-            .meter
-            .watch("rotate", self.rotate_session(&rotation))
-            .await;
+        let affected = AffectedSessions::default();
+        let rotate = self.rotate_session(&rotation, &affected);
+        let outcome = self.announcing(&affected, self.meter.watch("rotate", rotate));
+        let outcome = outcome.await;
         self.forget(&rotation.from);
-        if matches!(outcome, Ok(Rotated::Done { .. })) {
-            self.announce_revocation(&[rotation.from]).await;
-        }
         outcome
     }
 
@@ -226,12 +206,10 @@ impl SessionStore for RedisStore {
     }
 
     async fn remove_all(&self, user: &UserKey) -> Result<u64, StoreError> {
-        let (ended, names) = self
-            .meter
-            .watch("remove_all", self.in_time(self.remove_sessions_of(user)))
-            .await?;
-        self.announce_revocation(&names).await;
-        Ok(ended)
+        let affected = AffectedSessions::default();
+        let remove = self.in_time(self.remove_sessions_of(user, &affected));
+        self.announcing(&affected, self.meter.watch("remove_all", remove))
+            .await
     }
 
     async fn user_state(&self, user: &UserKey) -> Result<UserState, StoreError> {

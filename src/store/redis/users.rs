@@ -2,12 +2,13 @@
 
 use async_trait::async_trait;
 
+use super::affected::{AffectedSessions, ROUNDS};
 use super::lookup::ReadAnswer;
-use super::sessions::{ROUNDS, RedisStore, session_ids};
+use super::sessions::RedisStore;
 use crate::clock::UnixMillis;
 use crate::redis_client::Request;
 use crate::session::{
-    Block, Blocked, ClaimsChange, ClaimsPatch, PatchLife, SessionId, StoreError, UserKey,
+    Block, Blocked, ClaimsChange, ClaimsPatch, PatchLife, StoreError, UserKey,
     UserState, Users,
 };
 
@@ -51,21 +52,19 @@ impl RedisStore {
         })
     }
 
-    /// A script's keys have to be named before it runs, so the first call only returns which
-    /// sessions there are. Returns also the names of all that may have ended.
     async fn block_user(
         &self,
         user: &UserKey,
         until: Option<UnixMillis>,
         reason: &str,
-    ) -> Result<(Blocked, Vec<SessionId>), StoreError> {
+        affected: &AffectedSessions,
+    ) -> Result<Blocked, StoreError> {
         let tag = self.keys.tag(user);
         let ReadState { mut stored, now } = self.read_state(user).await?;
         let Some(block) = Block::new(now, until, reason) else {
-            return Ok((Blocked::Over, Vec::new()));
+            return Ok(Blocked::Over);
         };
-        let mut ids = Vec::new();
-        for _ in 0..ROUNDS {
+        loop {
             // A block is to work whatever stood there before.
             let before = self.sealer.open_state(user, &stored).unwrap_or_default();
             let before = before.at(now);
@@ -79,22 +78,17 @@ impl RedisStore {
                 .arg(&stored)
                 .arg(self.sealer.seal_state(user, &state))
                 .arg(state.expiry(now).0);
-            for id in &ids {
-                script.key(self.keys.session(id)).arg(&id.hash);
-            }
+            affected.add_to(&mut script, &self.keys);
             let (done, ended, others, held) = self
                 .revocations
                 .run(&self.connector, &script, |(done, ..): &BlockAnswer| *done)
                 .await?;
             if done {
-                return Ok((Blocked::Done { block, ended }, ids));
+                return Ok(Blocked::Done { block, ended });
             }
-            ids = session_ids(tag, others);
+            affected.again(tag, others)?;
             stored = held;
         }
-        Err(StoreError::new(
-            "too many logins of one user during a block",
-        ))
     }
 
     async fn unblock_user(&self, user: &UserKey) -> Result<Option<Block>, StoreError> {
@@ -139,10 +133,10 @@ impl Users for RedisStore {
         until: Option<UnixMillis>,
         reason: &str,
     ) -> Result<Blocked, StoreError> {
-        let block = self.in_time(self.block_user(user, until, reason));
-        let (blocked, names) = self.meter.watch("block", block).await?;
-        self.announce_revocation(&names).await;
-        Ok(blocked)
+        let affected = AffectedSessions::default();
+        let block = self.in_time(self.block_user(user, until, reason, &affected));
+        self.announcing(&affected, self.meter.watch("block", block))
+            .await
     }
 
     async fn change_claims(
@@ -156,11 +150,11 @@ impl Users for RedisStore {
         let Ok(_turn) = turn else {
             return Ok(ClaimsChange::Busy);
         };
-        let change = self.in_time(self.change_claims_of(user, patch, life));
-        let (changed, names) = self.meter.watch("change_claims", change).await?;
+        let affected = AffectedSessions::default();
+        let change = self.in_time(self.change_claims_of(user, patch, life, &affected));
         // It reaches the near caches as the end of the sessions would: they read them again.
-        self.announce_revocation(&names).await;
-        Ok(changed)
+        self.announcing(&affected, self.meter.watch("change_claims", change))
+            .await
     }
 
     async fn unblock(&self, user: &UserKey) -> Result<Option<Block>, StoreError> {

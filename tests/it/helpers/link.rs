@@ -5,6 +5,7 @@
 use std::collections::VecDeque;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -22,6 +23,9 @@ pub(crate) enum Fault {
     /// Loses what comes from the server; the connection stays open, as behind a firewall that has
     /// forgotten it.
     Lose,
+    /// Loses the so-manieth answer to this command that is no error, and all that follow it on the
+    /// connection. The server has carried the command out.
+    LoseOne(&'static str, Arc<AtomicUsize>),
     /// Closes every connection, the next time that something comes from the server.
     Close,
 }
@@ -208,6 +212,12 @@ fn answers(
                     return;
                 }
                 Fault::Lose => continue,
+                Fault::LoseOne(command, left) if name == command && answer[0] != b'-' => {
+                    silent = left.fetch_sub(1, Ordering::SeqCst) == 1;
+                    if silent {
+                        continue;
+                    }
+                }
                 Fault::Close => return,
                 Fault::Say(error) if !login => answer = format!("-{error}\r\n").into_bytes(),
                 _ => {}

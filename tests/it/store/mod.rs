@@ -6,6 +6,7 @@ mod contract;
 mod crash;
 mod faults;
 mod lookup_flight;
+mod lost_answers;
 mod near_cache;
 mod outage;
 mod process_store;

@@ -1,0 +1,188 @@
+//! With pub/sub, revocations that Redis has carried out and whose answers are lost: the other
+//! gateways learn of them all the same.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::time::Duration;
+
+use futures_util::future::{LocalBoxFuture, join_all};
+use hufu::metrics::Metrics;
+use hufu::session::{
+    ClaimsPatch, Lifetime, Lookup, NewSession, PatchLife, Rotation, SessionId, SessionRules,
+    SessionService, SessionToken, StoreError, UserKey, Written,
+};
+use hufu::session::token::tag_of;
+use hufu::store::near_cache::NearCacheSettings;
+use hufu::store::{InvalidationChoice, InvalidationMode, StoreHandle, StoreSettings, Stores};
+
+use crate::helpers::{
+    CACHE, Fault, HOUR, Link, RedisServer, Two, new_session,
+    store::{settings, user},
+    two_stores::found,
+    until,
+};
+
+/// Nothing lapses by itself during the test.
+const CACHE_FOR_LONG: NearCacheSettings = NearCacheSettings {
+    push: InvalidationChoice::Pubsub,
+    max_stale: Duration::from_secs(600),
+    ..CACHE
+};
+
+async fn pair(redis: &RedisServer) -> Two {
+    let two = Two::on(redis, CACHE_FOR_LONG);
+    two.hears(InvalidationMode::Pubsub).await;
+    two
+}
+
+/// A gateway that reaches the same Redis through the link.
+fn over(link: &Link, two: &Two) -> StoreHandle {
+    let settings = StoreSettings {
+        near_cache: Some(CACHE_FOR_LONG),
+        timeout: Duration::from_secs(2),
+        ..settings(&link.url())
+    };
+    let (keys, naming) = (two.maker.keys.clone(), two.maker.naming.clone());
+    hufu::store::open(&settings, keys, naming, Arc::new(Metrics::new())).unwrap()
+}
+
+/// A session of this user that the other gateway keeps.
+async fn kept(two: &Two, owner: &UserKey) -> SessionId {
+    let id = two.maker.sign_in(owner, HOUR, HOUR).await;
+    until("the other gateway to keep the session", async || {
+        assert!(found(&two.near.load(&id).await.unwrap()));
+        two.near.known(&id)
+    })
+    .await;
+    id
+}
+
+/// What loses the session, or its claims.
+struct Loss<'a> {
+    two: &'a Two,
+    store: Stores,
+    owner: UserKey,
+    id: SessionId,
+}
+
+type Call = for<'a> fn(&'a Loss<'a>) -> LocalBoxFuture<'a, Result<(), StoreError>>;
+
+impl Loss<'_> {
+    async fn logout(&self) -> Result<(), StoreError> {
+        let removed = self.store.sessions.remove(&self.id, &self.owner).await;
+        removed.map(|written| assert_eq!(written, Written::Done))
+    }
+
+    async fn logout_all(&self) -> Result<(), StoreError> {
+        self.store.sessions.remove_all(&self.owner).await.map(drop)
+    }
+
+    async fn block(&self) -> Result<(), StoreError> {
+        let blocked = self.store.users.block(&self.owner, None, "").await;
+        blocked.map(|_| ())
+    }
+
+    async fn eviction(&self) -> Result<(), StoreError> {
+        let session = self.two.maker.session(&self.owner, HOUR).await;
+        let new = NewSession {
+            max_per_user: 1,
+            ..new_session(self.two.maker.fresh_id(&self.owner), &session, HOUR)
+        };
+        self.store.sessions.create(new).await.map(|_| ())
+    }
+
+    async fn rotation(&self) -> Result<(), StoreError> {
+        let Lookup::Found(loaded) = self.two.near.load(&self.id).await? else {
+            panic!("it lives")
+        };
+        let rotation = Rotation {
+            from: self.id,
+            to: self.two.maker.fresh_id(&self.owner),
+            session: &loaded.session,
+            read: loaded.stamp,
+            idle: HOUR,
+            until: loaded.now,
+            answer: b"",
+        };
+        self.store.sessions.rotate(rotation).await.map(|_| ())
+    }
+
+    async fn change(&self) -> Result<(), StoreError> {
+        let patch: ClaimsPatch = serde_json::from_str(r#"{"role":"staff"}"#).unwrap();
+        let users = &self.store.users;
+        let changed = users.change_claims(&self.owner, &patch, PatchLife::Lasting);
+        changed.await.map(|_| ())
+    }
+}
+
+/// The calls, and which of their scripts ends something: the first may only ask for the names.
+const CALLS: [(&str, usize, Call); 6] = [
+    ("logout", 1, |loss| Box::pin(loss.logout())),
+    ("logout of all", 2, |loss| Box::pin(loss.logout_all())),
+    ("block", 2, |loss| Box::pin(loss.block())),
+    ("eviction", 2, |loss| Box::pin(loss.eviction())),
+    ("rotation", 1, |loss| Box::pin(loss.rotation())),
+    ("change of claims", 1, |loss| Box::pin(loss.change())),
+];
+
+#[tokio::test]
+async fn a_revocation_whose_answer_is_lost_is_announced() {
+    let redis = RedisServer::start(&[]);
+    let two = pair(&redis).await;
+    let lost = CALLS.map(|(what, script, call)| {
+        let (two, redis) = (&two, &redis);
+        async move {
+            let link = Link::to(redis.port());
+            let owner = user(what);
+            let loss = Loss {
+                two,
+                store: over(&link, two).worker(),
+                id: kept(two, &owner).await,
+                owner,
+            };
+            link.set(Fault::LoseOne("EVALSHA", Arc::new(AtomicUsize::new(script))));
+            assert!(call(&loss).await.is_err(), "{what}");
+            until(what, async || match two.near.load(&loss.id).await.unwrap() {
+                Lookup::Found(loaded) => loaded.session.claims.get("role").is_some(),
+                _ => true,
+            })
+            .await;
+        }
+    });
+    assert_eq!(join_all(lost).await.len(), CALLS.len());
+}
+
+/// A gateway that was killed has announced nothing.
+#[tokio::test]
+async fn a_repeated_logout_announces_the_end_of_a_session_that_is_gone() {
+    let redis = RedisServer::start(&[]);
+    let two = pair(&redis).await;
+    let owner = user("o1");
+    let token = SessionToken::issue(&two.maker.keys, tag_of(&two.maker.naming, &owner));
+    let id = token.id();
+    let session = two.maker.session(&owner, HOUR).await;
+    two.maker.create(new_session(id, &session, HOUR)).await;
+    until("the session to be kept", async || {
+        assert!(found(&two.near.load(&id).await.unwrap()));
+        two.near.known(&id)
+    })
+    .await;
+    let _: () = redis.ask(&["FLUSHALL"]).unwrap();
+    assert!(found(&two.near.load(&id).await.unwrap()), "nobody has said so");
+    let rules = SessionRules {
+        lifetime: Lifetime {
+            idle: HOUR,
+            absolute: HOUR,
+        },
+        max_per_user: 0,
+        rotate_grace: Duration::ZERO,
+    };
+    let (keys, naming) = (two.maker.keys.clone(), two.maker.naming.clone());
+    let metrics = Arc::new(Metrics::new());
+    let service = SessionService::new(two.other.clone(), keys, naming, rules, metrics);
+    service.end(&token).await.unwrap();
+    until("the other gateway to learn of it", async || {
+        !found(&two.near.load(&id).await.unwrap())
+    })
+    .await;
+}
