@@ -1,6 +1,6 @@
 //! Changing the claims of all sessions of a user.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::future::try_join_all;
 
@@ -25,16 +25,16 @@ const BETWEEN_ROUNDS: (Duration, Duration) = (Duration::from_millis(1), Duration
 
 impl RedisStore {
     /// Reads the user's state and sessions, and writes them changed if nothing has happened to any of
-    /// them meanwhile; otherwise once more.
+    /// them meanwhile; otherwise once more, as long as there is time since `first`.
     pub(super) async fn change_claims_of(
         &self,
         user: &UserKey,
         patch: &ClaimsPatch,
         life: PatchLife,
+        first: Instant,
         affected: &AffectedSessions,
     ) -> Result<ClaimsChange, StoreError> {
         let mut slack = SLACK;
-        let first = monotonic_now();
         for round in 1..=ROUNDS {
             let began = monotonic_now();
             let (read, ids) = tokio::try_join!(self.read_state(user), self.index_of(user))?;

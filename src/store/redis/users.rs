@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use super::affected::{AffectedSessions, ROUNDS};
 use super::lookup::ReadAnswer;
 use super::sessions::RedisStore;
-use crate::clock::UnixMillis;
+use crate::clock::{UnixMillis, monotonic_now};
 use crate::redis_client::Request;
 use crate::session::{
     Block, Blocked, ClaimsChange, ClaimsPatch, PatchLife, StoreError, UserKey,
@@ -145,13 +145,14 @@ impl Users for RedisStore {
         patch: &ClaimsPatch,
         life: PatchLife,
     ) -> Result<ClaimsChange, StoreError> {
-        let turn = self.turns.of(user);
-        let turn = tokio::time::timeout(self.connector.operation_timeout(), turn).await;
-        let Ok(_turn) = turn else {
-            return Ok(ClaimsChange::Busy);
-        };
+        let began = monotonic_now();
         let affected = AffectedSessions::default();
-        let change = self.in_time(self.change_claims_of(user, patch, life, &affected));
+        // Whoever has the turn may be waiting for a Redis that says nothing.
+        let change = self.in_time(async {
+            let _turn = self.turns.of(user).await;
+            self.change_claims_of(user, patch, life, began, &affected)
+                .await
+        });
         // It reaches the near caches as the end of the sessions would: they read them again.
         self.announcing(&affected, self.meter.watch("change_claims", change))
             .await

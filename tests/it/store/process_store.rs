@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use hufu::session::{Lookup, Written};
+use futures_util::future::join_all;
+use hufu::session::{ClaimsPatch, Lookup, PatchLife, Written};
 use hufu::store::InvalidationChoice;
 
 use crate::helpers::RedisServer;
@@ -86,4 +87,23 @@ async fn an_error_that_redis_answers_is_told_from_no_answer() {
         process.sessions.now().await.ok()
     })
     .await;
+}
+
+/// Changes of one user wait for each other, and only lost rounds mean that others were first.
+#[tokio::test]
+async fn changes_that_wait_for_each_other_and_for_a_silent_redis_find_the_store_unavailable() {
+    let redis = RedisServer::start(&[]);
+    let process = open(&settings(&redis.url(""))).process();
+    let patch: ClaimsPatch = serde_json::from_str(r#"{"role":"staff"}"#).unwrap();
+    let owner = user("o1");
+    let users = &process.users;
+    let change = async || users.change_claims(&owner, &patch, PatchLife::Lasting).await;
+    let _ = change().await.unwrap();
+    redis.freeze();
+    for outcome in join_all((0..8).map(|_| change())).await {
+        let error = outcome.unwrap_err();
+        assert!(!error.answered, "{error}");
+    }
+    redis.thaw();
+    until("a change", async || change().await.ok().map(drop)).await;
 }
