@@ -26,7 +26,7 @@ use crate::proxy::forward::Forwarder;
 use crate::proxy::outgoing::HeadRules;
 use crate::proxy::{HookCaller, Proxy, proxy};
 use crate::push::{PushMessages, PushReceiver};
-use crate::session::{SessionKeys, SessionService};
+use crate::session::{SessionKeys, SessionService, Users};
 
 /// What one worker keeps across reloads.
 pub(super) struct Worker {
@@ -34,6 +34,7 @@ pub(super) struct Worker {
     sessions: Arc<SessionService>,
     login_codes: Arc<dyn LoginCodes>,
     session_keys: Arc<dyn SessionKeys>,
+    users: Arc<dyn Users>,
     pushes: Arc<dyn PushMessages>,
     limiter: Limiter,
     auth: Authenticator,
@@ -56,6 +57,7 @@ impl Worker {
         let sessions = Arc::new(process.sessions(store.sessions));
         let login_codes = store.login_codes;
         let session_keys = store.session_keys;
+        let users = store.users;
         let pushes = store.pushes;
         let limiter = Limiter::new(
             store.counters,
@@ -72,6 +74,7 @@ impl Worker {
             sessions,
             login_codes,
             session_keys,
+            users,
             pushes,
             limiter,
             auth,
@@ -167,7 +170,7 @@ impl Worker {
                 apps: reloadable.apps.clone(),
                 sessions: self.sessions.clone(),
                 keys: self.session_keys.clone(),
-                users: process.store.process().users,
+                users: self.users.clone(),
                 codes: self.login_codes.clone(),
                 unstored: process.unstored.clone(),
                 tokens: process.tokens.clone(),

@@ -137,8 +137,8 @@ impl StoreHandle {
         }
     }
 
-    /// The store of the process, for background work and for operators; nothing on the path of a
-    /// client's request. Any thread may use it. Its few connections are made on first use and live
+    /// The store of the process, for background work and for operators. What clients cause goes over
+    /// their worker's. Any thread may use it. Its few connections are made on first use and live
     /// in the process's main runtime. It keeps no sessions, and every worker forgets what it
     /// revokes.
     pub fn process(&self) -> Stores {

@@ -8,8 +8,7 @@ use super::sessions::RedisStore;
 use crate::clock::{UnixMillis, monotonic_now};
 use crate::redis_client::Request;
 use crate::session::{
-    Block, Blocked, ClaimsChange, ClaimsPatch, PatchLife, StoreError, UserKey,
-    UserState, Users,
+    Block, Blocked, ClaimsChange, ClaimsPatch, PatchLife, StoreError, UserKey, UserState, Users,
 };
 
 /// A user's state as it was read.

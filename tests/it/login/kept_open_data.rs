@@ -7,6 +7,7 @@ use hufu::sandbox::SandboxSettings;
 use serde_json::{Map, Value, json};
 
 use super::open_data::{asked, fault};
+use crate::helpers::two_stores::{calls, connection};
 use crate::helpers::{
     APPID, Gateway, GatewayBuilder, RedisServer, Upstream, http, live_sandbox, until,
 };
@@ -114,6 +115,35 @@ async fn a_phone_number_reaches_the_backend_from_each_device_and_over_logins() {
         (1, 0)
     );
     one.assert_not_logged(&number);
+}
+
+/// The connections of the process are few, and the admin API and the token broker need them.
+#[tokio::test]
+async fn keeping_takes_no_connection_of_the_process() {
+    let redis = RedisServer::start(&[]);
+    let gateway = start(&redis, &Upstream::ok());
+    let token = gateway.token("alice").await;
+    let mut inspector = connection(&redis);
+    // Each of them is tried with this command when it is taken out of the pool.
+    let taken_out = |inspector: &mut _| calls(inspector, "unwatch");
+    let before = taken_out(&mut inspector);
+    for name in ["Alice", "Alicia"] {
+        let (status, _) = decrypt(&gateway, &token, json!({ "nickName": name })).await;
+        assert_eq!(status, 200);
+        let kept = json!({ "nickname": name });
+        assert_eq!(claims(&gateway, &token).await, kept);
+    }
+    assert_eq!(taken_out(&mut inspector), before);
+    let path = format!(
+        "/admin/api/users?app=shop&user={}",
+        hufu::sandbox::openid(APPID, "alice")
+    );
+    let shown = http().get(gateway.admin_at(&path)).bearer_auth(ADMIN_TOKEN);
+    assert_eq!(shown.await.status(), 200);
+    assert!(
+        taken_out(&mut inspector) > before,
+        "the admin API takes one"
+    );
 }
 
 #[tokio::test]

@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use futures_util::future::{LocalBoxFuture, join_all};
 use hufu::metrics::Metrics;
+use hufu::session::token::tag_of;
 use hufu::session::{
     ClaimsPatch, Lifetime, Lookup, NewSession, PatchLife, Rotation, SessionId, SessionRules,
     SessionService, SessionToken, StoreError, UserKey, Written,
 };
-use hufu::session::token::tag_of;
 use hufu::store::near_cache::NearCacheSettings;
 use hufu::store::{InvalidationChoice, InvalidationMode, StoreHandle, StoreSettings, Stores};
 
@@ -140,11 +140,16 @@ async fn a_revocation_whose_answer_is_lost_is_announced() {
                 id: kept(two, &owner).await,
                 owner,
             };
-            link.set(Fault::LoseOne("EVALSHA", Arc::new(AtomicUsize::new(script))));
+            link.set(Fault::LoseOne(
+                "EVALSHA",
+                Arc::new(AtomicUsize::new(script)),
+            ));
             assert!(call(&loss).await.is_err(), "{what}");
-            until(what, async || match two.near.load(&loss.id).await.unwrap() {
-                Lookup::Found(loaded) => loaded.session.claims.get("role").is_some(),
-                _ => true,
+            until(what, async || {
+                match two.near.load(&loss.id).await.unwrap() {
+                    Lookup::Found(loaded) => loaded.session.claims.get("role").is_some(),
+                    _ => true,
+                }
             })
             .await;
         }
@@ -168,7 +173,10 @@ async fn a_repeated_logout_announces_the_end_of_a_session_that_is_gone() {
     })
     .await;
     let _: () = redis.ask(&["FLUSHALL"]).unwrap();
-    assert!(found(&two.near.load(&id).await.unwrap()), "nobody has said so");
+    assert!(
+        found(&two.near.load(&id).await.unwrap()),
+        "nobody has said so"
+    );
     let rules = SessionRules {
         lifetime: Lifetime {
             idle: HOUR,

@@ -97,7 +97,11 @@ async fn changes_that_wait_for_each_other_and_for_a_silent_redis_find_the_store_
     let patch: ClaimsPatch = serde_json::from_str(r#"{"role":"staff"}"#).unwrap();
     let owner = user("o1");
     let users = &process.users;
-    let change = async || users.change_claims(&owner, &patch, PatchLife::Lasting).await;
+    let change = async || {
+        users
+            .change_claims(&owner, &patch, PatchLife::Lasting)
+            .await
+    };
     let _ = change().await.unwrap();
     redis.freeze();
     for outcome in join_all((0..8).map(|_| change())).await {
