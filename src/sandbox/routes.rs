@@ -53,6 +53,9 @@ pub(super) fn serve_with(
         .disable_signals()
         .shutdown_timeout(1)
         .keep_alive(KEEP_ALIVE)
+        // A pool of connections opens some ahead of time. A 408 on one that is not used yet would
+        // fail the request that is sent on it in this moment.
+        .client_request_timeout(Duration::ZERO)
         .listen(listener)?
         .run())
 }

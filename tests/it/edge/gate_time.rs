@@ -128,7 +128,7 @@ async fn a_slow_backend_costs_its_client_no_time() {
     const LENGTH: usize = 32 << 20;
     let backend = ByHand::start().await;
     let gateway = Gateway::start(&format!(
-        "server.request_body_timeout = \"200ms\"\nserver.body_limit = \"64MiB\"\n{}",
+        "server.request_body_timeout = \"1s\"\nserver.body_limit = \"64MiB\"\n{}",
         backend.route("/", "none")
     ));
     let mut client = gateway.probe().await;
@@ -141,7 +141,7 @@ async fn a_slow_backend_costs_its_client_no_time() {
     let upload = tokio::spawn(async move { sender.send(vec![b'x'; LENGTH]).await });
     let (mut peer, _) = backend.request().await;
     // Nothing is to be waited for: the pause is what this is about.
-    for _ in 0..20 {
+    for _ in 0..50 {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     assert!(!upload.is_finished(), "all of it lies in between");

@@ -1,6 +1,7 @@
 //! Spans, as a collector gets them.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use actix_web::{App, HttpResponse, HttpServer, web};
 use hufu::crypto::hash::to_hex;
@@ -53,6 +54,7 @@ impl Collector {
             Ok(HttpServer::new(app)
                 .workers(1)
                 .disable_signals()
+                .client_request_timeout(Duration::ZERO)
                 .listen(listener)?
                 .run())
         });

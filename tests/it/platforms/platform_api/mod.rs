@@ -14,6 +14,7 @@ mod upgrades;
 mod ways;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::web::{self, Bytes};
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer};
@@ -73,8 +74,13 @@ pub(crate) fn wechat(settings: SandboxSettings) -> Arc<Sandbox> {
                 .route(official_accounts::MENU, web::to(echo))
                 .configure(hufu::sandbox::configure(shared.clone()))
         };
-        let server = HttpServer::new(app).workers(1).disable_signals();
-        Ok(server.shutdown_timeout(1).listen(listener)?.run())
+        let server = HttpServer::new(app)
+            .workers(1)
+            .disable_signals()
+            .shutdown_timeout(1)
+            // No 408 on a connection that a pool has opened ahead of time.
+            .client_request_timeout(Duration::ZERO);
+        Ok(server.listen(listener)?.run())
     };
     Arc::new(Sandbox {
         server: Running::start(serve),
