@@ -55,6 +55,11 @@ impl Route {
         }
     }
 
+    /// Whether there is no request that it is not for.
+    pub fn takes_all(&self) -> bool {
+        &*self.path == "/" && self.hosts == HostPattern::Any && self.methods.is_all()
+    }
+
     /// The path for the upstream, of the one that came and its form by which the route was found.
     pub fn outward<'a>(&self, raw: &'a str, form: &'a str) -> Result<Cow<'a, str>, PathError> {
         // Its own part stands in it as it is configured, so whatever a server makes of the rest

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use rustc_hash::FxHashMap;
 
+use crate::route::access::AccessRule;
 use crate::route::definition::Route;
 use crate::route::host::ByHost;
 use crate::route::path::{below, upwards};
@@ -16,7 +17,7 @@ pub struct Readings {
     /// another spelling of it.
     cased: bool,
     /// The length of the longest path that a suffix could lead past; 0: all routes have the same
-    /// rule.
+    /// rule, and so has what no route takes.
     guarded: usize,
 }
 
@@ -46,7 +47,10 @@ impl Readings {
             .any(|route| route.path.bytes().any(of_another));
         let even = routes
             .iter()
-            .all(|route| route.access == routes[0].access && route.methods.is_all());
+            .all(|route| route.access == routes[0].access && route.methods.is_all())
+            && routes
+                .iter()
+                .any(|route| route.takes_all() || AccessRule::SESSION.covers(&route.access));
         let guarded = if even {
             0
         } else {

@@ -11,7 +11,7 @@ use rustc_hash::FxHashMap;
 
 use crate::route::access::AccessRule;
 use crate::route::definition::Route;
-use crate::route::host::{ByHost, HostPattern};
+use crate::route::host::ByHost;
 use crate::route::methods;
 use crate::route::path::{
     PathError, canonical, has_encoded_slash, lies_below, upwards, with_encoded_slashes,
@@ -113,12 +113,9 @@ impl RouteTable {
             .iter()
             .filter_map(|route| route.hosts.example())
             .collect();
-        let takes_all = |route: &Route| {
-            &*route.path == "/" && route.hosts == HostPattern::Any && route.methods.is_all()
-        };
         // What no route takes needs a session.
         table.all_together = together(routes.iter()).map(|rule| {
-            if routes.iter().any(takes_all) {
+            if routes.iter().any(Route::takes_all) {
                 rule
             } else {
                 rule.and(AccessRule::SESSION)
@@ -170,27 +167,22 @@ impl RouteTable {
     /// route: what a place does not serve is no other route's. A path that another reading (without
     /// `;` parameters, or ignoring case) would give to a more special place is refused: a backend
     /// that reads so would serve what that protects. So is one that would have a stricter rule
-    /// without a suffix (`.json`).
+    /// without a suffix (`.json`). For a path that no route has, stricter is what asks for more
+    /// than a session, as who asks at `/auth/verify` is told that it needs one.
     pub fn find(&self, host: Option<&str>, method: &str, path: &str) -> Result<usize, NoRoute<'_>> {
         let reading = self.readings.of(path);
-        let place = self.place(
-            host,
-            upwards(&self.exact, path),
-            self.readings.places(&reading),
-        )?;
+        let others = || self.readings.places(&reading);
+        let stems = || self.readings.without_suffix(&reading);
+        let place = self
+            .place(host, upwards(&self.exact, path), others())
+            .map_err(|none| self.refuse_unknown(none, host, others().chain(stems())))?;
         let found = self
             .pick(&place.routes, method)
             .ok_or(NoRoute::OtherMethods(&place.allow))?;
         if self.is_encoded(path) && !self.routes[found].raw_path {
             return Err(NoRoute::Refused(PathError::Slash));
         }
-        self.refuse_suffix(
-            place,
-            host,
-            method,
-            &[found],
-            self.readings.without_suffix(&reading),
-        )?;
+        self.refuse_suffix(place, host, method, &[found], stems())?;
         Ok(found)
     }
 
@@ -245,7 +237,10 @@ impl RouteTable {
         method: Option<&str>,
         way: &PathMatches<'a>,
     ) -> Result<AccessRule, NoRoute<'a>> {
-        let place = self.place(host, way.places.iter().copied(), way.others.iter().copied())?;
+        let (others, stems) = (way.others.iter().copied(), way.stems.iter().copied());
+        let place = self
+            .place(host, way.places.iter().copied(), others.clone())
+            .map_err(|none| self.refuse_unknown(none, host, others.chain(stems.clone())))?;
         let asked = method.unwrap_or(UNNAMED);
         let found = self
             .pick(&place.routes, asked)
@@ -260,7 +255,7 @@ impl RouteTable {
         }
         let rule =
             together(found.iter().map(|index| &self.routes[*index])).ok_or(NoRoute::Unknown)?;
-        self.refuse_suffix(place, host, asked, found, way.stems.iter().copied())?;
+        self.refuse_suffix(place, host, asked, found, stems)?;
         Ok(rule)
     }
 
@@ -320,6 +315,27 @@ impl RouteTable {
             }
         }
         Ok(())
+    }
+
+    /// For a path that no route has: a refusal if it may be read as that of a route whose rule asks
+    /// for more than a session.
+    fn refuse_unknown<'a>(
+        &self,
+        none: NoRoute<'a>,
+        host: Option<&str>,
+        mut readings: impl Iterator<Item = &'a ByHost<SameReading>>,
+    ) -> NoRoute<'a> {
+        let asks_for_more = |there: &SameReading| {
+            let mut rules = there.routes.iter().map(|index| &self.routes[*index].access);
+            rules.any(|rule| !AccessRule::SESSION.covers(rule))
+        };
+        if none == NoRoute::Unknown
+            && readings.any(|hosts| hosts.get(host).is_some_and(asks_for_more))
+        {
+            NoRoute::Refused(PathError::Ambiguous)
+        } else {
+            none
+        }
     }
 
     /// Whether each of these routes has a rule that covers those of all the others.

@@ -258,6 +258,72 @@ fn a_suffix_never_leads_past_a_stricter_rule() {
     asks_for(&t, &cases);
 }
 
+/// Who asks at `/auth/verify` about such a path would be told that a session is enough.
+#[test]
+fn a_path_of_no_route_never_leads_past_a_rule_that_asks_for_more_than_a_session() {
+    let spellings = [
+        "/api/staff.json",
+        "/api/staff.tar.gz/",
+        "/api/Staff",
+        "/API/STAFF/1",
+        "/api/staff;x=1",
+        "/api/staff;x/1",
+        "/api;x/staff",
+        "/api/staff%20",
+        "/api./staff",
+        "/api/staff.",
+        "/api/STAFF.do",
+    ];
+    let alone = ["- x=a /api/staff"];
+    let of_a_method = ["- required /api/x", "POST x=a /api/staff"];
+    let with_others = ["- none /open", "- x=a /api/staff", "- required /shop"];
+    for texts in [&alone[..], &of_a_method, &with_others] {
+        let t = routes(texts);
+        for path in spellings {
+            assert_eq!(
+                t.find(None, "GET", path),
+                Err(AMBIGUOUS),
+                "{texts:?} {path}"
+            );
+            for method in [None, Some("GET"), Some("POST")] {
+                let answer = t.strictest(None, method, path);
+                assert_eq!(answer, Err(AMBIGUOUS), "{texts:?} {method:?} {path}");
+            }
+        }
+        for path in [
+            "/api",
+            "/api/staffs",
+            "/api/staffs.json",
+            "/other.json",
+            "/Other",
+        ] {
+            assert_eq!(
+                t.find(None, "GET", path),
+                Err(NoRoute::Unknown),
+                "{texts:?} {path}"
+            );
+        }
+    }
+    // The host decides as for other paths.
+    let t = routes(&["- x=a a.b/api/staff"]);
+    let cases = [
+        ("GET a.b/api/Staff", Err(AMBIGUOUS)),
+        ("GET /api/Staff", Err(AMBIGUOUS)),
+        ("GET c.d/api/Staff", Err(NoRoute::Unknown)),
+    ];
+    asks_for(&t, &cases);
+    // A session is all that these ask for.
+    let t = routes(&["- required /api/staff", "- none /open"]);
+    for path in ["/api/staff.json", "/API/staff", "/OPEN", "/open.html"] {
+        assert_eq!(t.find(None, "GET", path), Err(NoRoute::Unknown), "{path}");
+        assert_eq!(
+            t.strictest(None, None, path),
+            Err(NoRoute::Unknown),
+            "{path}"
+        );
+    }
+}
+
 #[test]
 fn a_suffix_beside_the_same_rule_is_a_name_like_others() {
     let t = routes(&[

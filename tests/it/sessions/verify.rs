@@ -311,6 +311,38 @@ async fn an_original_uri_with_a_fragment_is_refused() {
     }
 }
 
+/// The proxy sends it on, and a backend may take it for the path of the route.
+#[tokio::test]
+async fn a_path_of_no_route_is_refused_where_it_may_be_read_as_one_with_requirements() {
+    let echo = echo_upstream();
+    let staff = echo
+        .route("/api/staff", "required")
+        .replace("auth = \"required\"", "require = { role = \"staff\" }");
+    assert!(staff.contains("require ="), "{staff}");
+    let gateway = trusting(&(believing("nginx") + &staff));
+    let token = gateway.token("alice").await;
+    for (uri, expected) in [
+        ("/api/staff", (403, Some("forbidden"))),
+        ("/api//staff/1", (403, Some("forbidden"))),
+        ("/api/staff.json?x", (401, Some("path_invalid"))),
+        ("/api/Staff", (401, Some("path_invalid"))),
+        ("/api/staff;x=1", (401, Some("path_invalid"))),
+        ("/api/staff%20", (401, Some("path_invalid"))),
+        ("/api./staff", (401, Some("path_invalid"))),
+        ("/api/staffs", (200, None)),
+        ("/other.json", (200, None)),
+    ] {
+        let lines = format!("Authorization: Bearer {token}\r\nX-Original-URI: {uri}\r\n");
+        let answer = ask(&gateway, "GET", &lines).await;
+        assert_eq!(
+            (answer.status, answer.header("x-hufu-error")),
+            expected,
+            "{uri}: {}",
+            answer.text
+        );
+    }
+}
+
 /// A yes would send the identity headers on with it, and TRACE echoes them.
 #[tokio::test]
 async fn an_original_method_that_never_goes_on_is_refused_whatever_the_routes() {
