@@ -6,7 +6,7 @@ use hufu::assertion::believed::{Speaker, speaker};
 use hufu::assertion::{CallerLines, ClaimHeader, HeaderNames, ReservedNames};
 use hufu::crypto::keyring::NamingKey;
 use hufu::http::{Inbound, RequestHead, TrustedProxies};
-use hufu::proxy::outgoing::{HeadRules, OutgoingHead};
+use hufu::proxy::outgoing::{HeadRules, OutgoingHead, SessionLines};
 use hufu::proxy::rules::PreparedEdits;
 use hufu::proxy::via::Via;
 use hufu::session::token::redacted;
@@ -33,7 +33,7 @@ pub fn check(data: &[u8]) {
         hosts += usize::from(name.eq_ignore_ascii_case(b"host"));
         !name.eq_ignore_ascii_case(b"host") || hosts == 1
     });
-    let request = super::request("POST", "/x", query, &headers);
+    let head = super::request("POST", "/x", query, &headers);
     let framing = [
         BodyFraming::None,
         BodyFraming::Sized(5),
@@ -50,8 +50,12 @@ pub fn check(data: &[u8]) {
         headers: &role,
         with_empty: false,
     };
-    let written = rules().write(&OutgoingHead {
-        head: &request,
+    let session = SessionLines {
+        identity: signed_in.then_some(&identity),
+        assertion: signed_in.then_some(("X-Hufu-Assertion", "a.b.c")),
+    };
+    let request = OutgoingHead {
+        head: &head,
         path: "/x",
         stripped: (choice & 16 != 0).then_some("/api"),
         edits: &PreparedEdits::default(),
@@ -62,11 +66,10 @@ pub fn check(data: &[u8]) {
         },
         upstream: "10.0.0.1:9000",
         inbound: &inbound,
-        identity: signed_in.then_some(&identity),
-        assertion: signed_in.then_some(("X-Hufu-Assertion", "a.b.c")),
         framing,
         upgrades: choice & 32 != 0,
-    });
+    };
+    let written = rules().write(&request, &session);
     let head = Written::read(&written);
     head.has_one_framing(framing, choice & 32 != 0);
     head.has_its_own_identity(signed_in);

@@ -29,13 +29,17 @@ pub enum Caller {
 }
 
 impl Caller {
-    /// The user, where there is a session.
-    pub fn user(&self) -> Option<&UserKey> {
+    pub const fn session(&self) -> Option<&LiveSession> {
         if let Self::Session(live) = self {
-            Some(&live.session.user)
+            Some(live)
         } else {
             None
         }
+    }
+
+    /// The user, where there is a session.
+    pub fn user(&self) -> Option<&UserKey> {
+        self.session().map(|live| &live.session.user)
     }
 }
 

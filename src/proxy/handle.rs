@@ -7,10 +7,9 @@ use std::sync::Arc;
 
 use actix_web::dev::Payload;
 use actix_web::http::StatusCode;
-use actix_web::web::BytesMut;
 
 use self::streaming::Opening;
-use crate::assertion::{CallerLines, IdentityLines, WorkerAssertions};
+use crate::assertion::{IdentityLines, WorkerAssertions};
 use crate::http::authenticate::{Authenticator, Caller};
 use crate::http::error::{GatewayError, X_HUFU_ERROR};
 use crate::http::extract::X_REQUEST_ID;
@@ -22,9 +21,10 @@ use crate::http::{
 use crate::identity::Apps;
 use crate::proxy::answer::{self, AnswerBody};
 use crate::proxy::forward::{Forwarder, Outgoing};
+use crate::proxy::head_writer::HeadWriter;
 use crate::proxy::inbound;
 use crate::proxy::outgoing::{HeadRules, OutgoingHead};
-use crate::proxy::pending_guard::PendingGuard;
+use crate::proxy::pending_guard::{PendingGuard, PendingSession};
 use crate::proxy::rules::RouteRules;
 use crate::proxy::websocket::handshake::{self, Handshake};
 use crate::proxy::websocket::limits::{Websockets, check_origin};
@@ -145,17 +145,15 @@ impl Proxy {
             path: &outward,
         };
         let upgrades = handshake.is_some();
-        let head = self.outgoing_head(
-            request,
-            &matched,
-            &caller,
-            framing,
-            upgrades,
-            &request_log.inbound,
-        );
+        let writer = self.head_writer(request, &matched, framing, upgrades, &request_log.inbound);
+        let head = writer.written(caller.session());
         let (payload, opening) = self.opening(handshake, payload, &caller)?;
         let admitted = self.admitted(&caller, &route.access);
-        let guard = PendingGuard::new(admitted, &self.drain);
+        let pending = admitted.map(|admitted| PendingSession {
+            admitted,
+            head: &writer,
+        });
+        let guard = PendingGuard::new(pending, &self.drain);
         let outgoing = Outgoing {
             upstream: &route.upstream,
             user: caller.user(),
@@ -192,33 +190,33 @@ impl Proxy {
         inbound::body_framing(request.headers(), self.body_limit(route))
     }
 
-    fn outgoing_head(
-        &self,
-        request: &RequestHead,
-        matched: &MatchedRoute<'_>,
-        caller: &Caller,
+    fn head_writer<'a>(
+        &'a self,
+        request: &'a RequestHead,
+        matched: &MatchedRoute<'a>,
         framing: BodyFraming,
         upgrades: bool,
-        inbound: &Inbound,
-    ) -> BytesMut {
-        let identity = self.identity(caller);
-        let route = matched.route;
-        let assertion = self.assertion(caller, &route.upstream.name);
-        self.head_rules.write(&OutgoingHead {
-            head: request,
-            path: matched.path,
-            stripped: route.rewrite.stripped(),
-            edits: &matched.rules.request,
-            host: &route.upstream.host,
-            upstream: &route.upstream.authority,
-            inbound,
-            identity: identity.as_ref(),
-            assertion: assertion
-                .as_ref()
-                .map(|(header, assertion)| (*header, &**assertion)),
-            framing,
-            upgrades,
-        })
+        inbound: &'a Inbound,
+    ) -> HeadWriter<'a> {
+        let upstream = &matched.route.upstream;
+        HeadWriter {
+            rules: &self.head_rules,
+            apps: &self.apps,
+            identity_lines: &self.identity_lines,
+            assertions: self.assertions.as_ref(),
+            audience: &upstream.name,
+            request: OutgoingHead {
+                head: request,
+                path: matched.path,
+                stripped: matched.route.rewrite.stripped(),
+                edits: &matched.rules.request,
+                host: &upstream.host,
+                upstream: &upstream.authority,
+                inbound,
+                framing,
+                upgrades,
+            },
+        }
     }
 
     /// The request's body, or the WebSocket that it opens.
@@ -286,27 +284,6 @@ impl Proxy {
 
     fn body_limit(&self, route: &Route) -> u64 {
         route.body_limit.unwrap_or(self.body_limit)
-    }
-
-    /// The identity lines for the upstream.
-    fn identity<'a>(&'a self, caller: &'a Caller) -> Option<CallerLines<'a>> {
-        let Caller::Session(live) = caller else {
-            return None;
-        };
-        let user = &live.session.user;
-        let appid = self.apps.appid_of(user);
-        Some(self.identity_lines.upstream(live, appid))
-    }
-
-    /// The header of the signed identity, and its value for this upstream.
-    fn assertion(&self, caller: &Caller, upstream: &Arc<str>) -> Option<(&str, Rc<str>)> {
-        let assertions = self.assertions.as_ref()?;
-        let Caller::Session(live) = caller else {
-            return None;
-        };
-        let appid = self.apps.appid_of(&live.session.user);
-        let assertion = assertions.of(live, appid, upstream)?;
-        Some((assertions.header(), assertion))
     }
 
     /// What every answer gets, whoever made it.

@@ -1,7 +1,7 @@
 //! The request path: from a client's request to an upstream and back.
 //!
-//! `handle` handles a request from top to bottom. `outgoing` writes the head that the upstream
-//! gets. `forward` sends it: `worker_upstream` chooses an endpoint, and another one where a retry can
+//! `handle` handles a request from top to bottom. `head_writer` and `outgoing` write the head that
+//! the upstream gets. `forward` sends it: `worker_upstream` chooses an endpoint, and another one where a retry can
 //! do no harm. `unanswered` says why no endpoint answered. All workers share the `shared_upstream`
 //! and its `queue`. `watch` runs the `health_check`s and `resolve`s host names. `handle::streaming`
 //! ends an open answer with its session, which `session_watch` watches. `pending_guard` does so
@@ -12,6 +12,7 @@
 pub mod answer;
 pub mod forward;
 pub mod handle;
+pub mod head_writer;
 pub mod health_check;
 pub mod hop_by_hop;
 pub mod inbound;

@@ -52,17 +52,21 @@ pub struct OutgoingHead<'a> {
     pub upstream: &'a str,
     /// The facts of the request.
     pub inbound: &'a Inbound,
-    /// The identity lines; `None`: an anonymous request.
-    pub identity: Option<&'a CallerLines<'a>>,
-    /// The header of the signed identity, and its value.
-    pub assertion: Option<(&'a str, &'a str)>,
     pub framing: BodyFraming,
     /// Whether it is a WebSocket handshake.
     pub upgrades: bool,
 }
 
+/// What a session adds to an outgoing head; the default is for an anonymous request.
+#[derive(Debug, Default)]
+pub struct SessionLines<'a> {
+    pub identity: Option<&'a CallerLines<'a>>,
+    /// The header of the signed identity, and its value.
+    pub assertion: Option<(&'a str, &'a str)>,
+}
+
 impl HeadRules {
-    pub fn write(&self, parts: &OutgoingHead<'_>) -> BytesMut {
+    pub fn write(&self, parts: &OutgoingHead<'_>, session: &SessionLines<'_>) -> BytesMut {
         let mut out = buffers::spare();
         self.request_line(&mut out, parts);
         let headers = parts.head.headers();
@@ -106,10 +110,10 @@ impl HeadRules {
         self.via.write(&mut out, headers);
         out.extend_from_slice(parts.edits.lines.as_bytes());
         // Last and unconditional: a `Connection: x-wx-openid` of the client's has no say in it.
-        if let Some(identity) = parts.identity {
+        if let Some(identity) = session.identity {
             identity.write(&mut out);
         }
-        if let Some((name, assertion)) = parts.assertion {
+        if let Some((name, assertion)) = session.assertion {
             write_line(&mut out, name, assertion.as_bytes());
         }
         out.extend_from_slice(b"\r\n");

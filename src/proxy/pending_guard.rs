@@ -9,10 +9,12 @@ use std::task::{Poll, ready};
 use std::time::Duration;
 
 use actix_web::rt::task::JoinHandle;
+use actix_web::web::BytesMut;
 use tokio::sync::Notify;
 use tokio::time::sleep;
 
 use crate::http::Drain;
+use crate::proxy::head_writer::HeadWriter;
 use crate::proxy::session_watch::{Admitted, SessionEnd, SessionWatch};
 use crate::proxy::unanswered::UpstreamError;
 
@@ -27,10 +29,17 @@ pub struct Ticker {
 
 /// Watches over one request until the head of its answer is there.
 pub struct PendingGuard<'a> {
-    admitted: Option<Admitted<'a>>,
+    session: Option<PendingSession<'a>>,
     drain: &'a Drain,
     /// The upstream has all of a request that must not be sent twice.
     pub passed: Cell<bool>,
+}
+
+/// A session that was just let in, and the head that names it.
+#[derive(Clone, Copy)]
+pub struct PendingSession<'a> {
+    pub admitted: Admitted<'a>,
+    pub head: &'a HeadWriter<'a>,
 }
 
 impl Ticker {
@@ -56,18 +65,24 @@ impl Drop for Ticker {
 }
 
 impl<'a> PendingGuard<'a> {
-    /// Watches a request, whose session was just let in.
-    pub const fn new(admitted: Option<Admitted<'a>>, drain: &'a Drain) -> Self {
+    /// Watches a request; without a session only the process can end it.
+    pub const fn new(session: Option<PendingSession<'a>>, drain: &'a Drain) -> Self {
         Self {
-            admitted,
+            session,
             drain,
             passed: Cell::new(false),
         }
     }
 
-    /// Asks once more for the session of a request that had to wait.
-    pub async fn ended_meanwhile(&self) -> Option<SessionEnd> {
-        self.admitted.as_ref()?.ended().await
+    /// Looks once more at the session of a request that had to wait. Returns the head for what the
+    /// session is now; `None`: the head stays as it was written. It is written anew also for an
+    /// unchanged session, since the signed identity grows old.
+    pub async fn after_wait(&self) -> Result<Option<BytesMut>, SessionEnd> {
+        let Some(PendingSession { admitted, head }) = self.session else {
+            return Ok(None);
+        };
+        let live = admitted.now().await?;
+        Ok(live.map(|live| head.written(Some(&live))))
     }
 
     /// Why the request is not to go on.
@@ -78,7 +93,8 @@ impl<'a> PendingGuard<'a> {
     }
 
     async fn watched(&self) -> UpstreamError {
-        let mut watch = SessionWatch::new(self.admitted);
+        let admitted = self.session.map(|session| session.admitted);
+        let mut watch = SessionWatch::new(admitted);
         poll_fn(|cx| {
             if self.drain.is_cutting() {
                 return Poll::Ready(UpstreamError::ShuttingDown);

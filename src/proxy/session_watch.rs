@@ -53,20 +53,25 @@ impl From<SessionEnd> for GatewayError {
 }
 
 impl Admitted<'_> {
-    /// Looks at the session again; `None`: it may go on. A store that is down ends nothing.
-    pub async fn ended(&self) -> Option<SessionEnd> {
+    /// The session as it is now, or why it may not go on. `None`: the store is down, which ends
+    /// nothing.
+    pub async fn now(&self) -> Result<Option<LiveSession>, SessionEnd> {
         match self.sessions.follow(&self.live.id, false).await {
-            Ok(found) => end_of(found.as_ref(), self.rule),
-            Err(_) => None,
+            Ok(found) => still_admitted(found, self.rule).map(Some),
+            Err(_) => Ok(None),
         }
     }
 }
 
-fn end_of(found: Option<&LiveSession>, rule: &AccessRule) -> Option<SessionEnd> {
-    match found {
-        None => Some(SessionEnd::Expired),
-        Some(live) if !rule.admits(&live.session) => Some(SessionEnd::Forbidden),
-        Some(_) => None,
+fn still_admitted(
+    found: Option<LiveSession>,
+    rule: &AccessRule,
+) -> Result<LiveSession, SessionEnd> {
+    let live = found.ok_or(SessionEnd::Expired)?;
+    if rule.admits(&live.session) {
+        Ok(live)
+    } else {
+        Err(SessionEnd::Forbidden)
     }
 }
 
@@ -154,6 +159,6 @@ impl WatchedSession {
             self.id = live.id;
             self.until = monotonic_now() + live.expires_in;
         }
-        end_of(found.as_ref(), &self.rule)
+        still_admitted(found, &self.rule).err()
     }
 }

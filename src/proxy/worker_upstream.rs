@@ -93,7 +93,7 @@ impl WorkerUpstream {
         call: &mut UpstreamCall,
     ) -> Result<UpstreamResponse, UpstreamError> {
         let place = match self.shared.queue {
-            Some(_) => Some(Box::pin(self.place(guard)).await?),
+            Some(_) => Some(Box::pin(self.place(guard, &mut upload)).await?),
             None => None,
         };
         let view = self.view().await?;
@@ -142,17 +142,22 @@ impl WorkerUpstream {
     }
 
     /// A place among the requests that are under way. Whoever had to wait for it may have been
-    /// signed out meanwhile, or may have lost what the route requires.
-    async fn place(&self, guard: &PendingGuard<'_>) -> Result<OwnedSemaphorePermit, UpstreamError> {
+    /// signed out meanwhile, may have lost what the route requires, or may have other claims.
+    async fn place(
+        &self,
+        guard: &PendingGuard<'_>,
+        upload: &mut Upload,
+    ) -> Result<OwnedSemaphorePermit, UpstreamError> {
         let queue = self.shared.queue.as_ref().ok_or(UpstreamError::Full)?;
         if let Some(place) = queue.free() {
             return Ok(place);
         }
         let place = queue.enter().await.ok_or(UpstreamError::Full)?;
-        match guard.ended_meanwhile().await {
-            None => Ok(place),
-            Some(end) => Err(UpstreamError::SessionEnded(end)),
+        let head = guard.after_wait().await;
+        if let Some(head) = head.map_err(UpstreamError::SessionEnded)? {
+            upload.replace_head(head);
         }
+        Ok(place)
     }
 
     /// Where a request may go that failed elsewhere.

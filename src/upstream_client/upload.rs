@@ -114,6 +114,11 @@ impl Upload {
         buffers::keep(std::mem::replace(&mut self.frame, head));
     }
 
+    /// Another head in the place of the one that it began with, before any of it is written.
+    pub fn replace_head(&mut self, head: BytesMut) {
+        buffers::keep(std::mem::replace(&mut self.frame, head));
+    }
+
     /// Whether everything has been written.
     pub fn is_done(&self) -> bool {
         !self.has_unwritten() && !self.unflushed && matches!(self.body, UploadBody::Done)

@@ -3,11 +3,16 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use serde_json::json;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hufu::crypto::keyring::generate_key;
+use serde_json::{Value, json};
 
 use crate::helpers::claims::OPERATOR;
 use crate::helpers::ws_client::{connect, open, talk};
-use crate::helpers::{Answer, Gateway, RedisServer, Script, Upstream, WsUpstream, until};
+use crate::helpers::{
+    Answer, ByHand, Gateway, RedisServer, Script, Upstream, WsUpstream, until, upstream_of,
+};
 
 const NAMES: &str =
     "[identity.claims]\nuser_id = \"X-User-Id\"\nrole = \"X-User-Role\"\nvip = \"X-Vip\"\n";
@@ -344,6 +349,59 @@ async fn changed_claims_replace_the_lines_of_a_session_in_the_cache() {
         of_claims(&head) == ["X-User-Role: staff,admin", "X-User-Id: 7"]
     })
     .await;
+}
+
+/// Nothing of it is sent before it has its place, so it comes with what is true then.
+#[tokio::test]
+async fn whoever_waited_in_the_queue_comes_with_the_claims_of_now() {
+    let backend = ByHand::start().await;
+    let redis = RedisServer::start(&[]);
+    let limits = "max_concurrent = 1\nqueue = 5\nqueue_timeout = \"60s\"";
+    let signed = format!(
+        "[assertion]\nkeys = [\"{}\"]\nissuer = \"https://api.example.com\"\n",
+        generate_key()
+    );
+    let upstream = upstream_of(&[&backend.url], "required", limits);
+    let config = [
+        OPERATOR,
+        "session.near_cache.push = \"off\"\n",
+        NAMES,
+        &signed,
+        &upstream,
+    ]
+    .concat();
+    let gateway = Gateway::on(&redis.url(""), &config);
+    let claims = json!({ "role": "admin", "vip": true });
+    let token = gateway.token_with_claims("alice", &claims).await;
+    let mut first = gateway.asking("GET /first", &token, "\r\n").await;
+    let (mut held, head) = backend.request().await;
+    assert_eq!(head.values("x-user-role"), ["admin"]);
+    let body = "Content-Length: 2\r\n\r\nhi";
+    let mut queued = gateway.asking("POST /queued?a=b", &token, body).await;
+    gateway
+        .counts("hufu_upstream_waiting{upstream=\"many\"}", 1)
+        .await;
+    let change = json!({ "role": "guest", "vip": null, "user_id": 7 });
+    gateway.change_claims("alice", &change).await;
+    held.send("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 5\r\n\r\nfirst")
+        .await;
+    assert_eq!(first.answer("GET").await.text(), "first");
+    let (mut held, head) = backend.request().await;
+    assert_eq!(head.first, "POST /queued?a=b HTTP/1.1");
+    assert_eq!(
+        (head.values("x-user-role"), head.values("x-user-id")),
+        (vec!["guest"], vec!["7"]),
+        "{head:?}"
+    );
+    assert!(head.values("x-vip").is_empty(), "{head:?}");
+    let assertion = head.values("x-hufu-assertion")[0];
+    let part = assertion.split('.').nth(1).unwrap();
+    let said: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap();
+    assert_eq!(said["claims"], json!({ "role": "guest", "user_id": 7 }));
+    assert_eq!(held.take(2).await, b"hi");
+    held.send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nnext")
+        .await;
+    assert_eq!(queued.answer("POST").await.text(), "next");
 }
 
 #[tokio::test]
