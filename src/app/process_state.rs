@@ -1,6 +1,7 @@
 //! What the process keeps from start to end, across all reloads.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use anyhow::{Context as _, Result};
 
@@ -38,6 +39,9 @@ pub(super) struct ProcessState {
     pub(super) tokens: Arc<dyn AppTokenSource>,
     pub(super) broker: TokenBroker,
     pub(super) tickets: Arc<dyn AppTicketSource>,
+    /// Counts all that have signed. A worker may see a reload that adds keys and none of those
+    /// before it, so a number is never used again.
+    pub(super) assertion_generations: AtomicU64,
 }
 
 impl ProcessState {
@@ -67,6 +71,7 @@ impl ProcessState {
         Ok(Self {
             tokens: Arc::new(broker.clone()),
             tickets: Arc::new(broker.clone()),
+            assertion_generations: AtomicU64::new(0),
             broker,
             store,
             reports: Arc::new(RequestReporter {

@@ -1,6 +1,7 @@
 //! What a reload replaces: everything made from the keys that can change while the gateway runs.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use anyhow::{Context as _, Result};
 
@@ -86,28 +87,31 @@ impl Reloadable {
                     before.identity_lines.generation() + u64::from(is_other)
                 }),
             ),
-            assertions: assertions(&settings, before),
+            assertions: assertions(&settings, before, process),
             settings,
         })
     }
 }
 
 /// With the same generation as before where a session has the same assertions.
-fn assertions(settings: &Settings, before: Option<&Reloadable>) -> Option<Arc<AssertionIssuer>> {
+fn assertions(
+    settings: &Settings,
+    before: Option<&Reloadable>,
+    process: &ProcessState,
+) -> Option<Arc<AssertionIssuer>> {
     let assertion = settings.assertion.as_ref()?;
-    let before = before.and_then(|before| Some((before.assertions.as_ref()?, &before.settings)));
-    let generation = match before {
-        Some((issuer, before))
-            if issuer.settings == *assertion && app_ids(before) == app_ids(settings) =>
-        {
-            return Some(issuer.clone());
-        }
-        Some((issuer, _)) => issuer.generation + 1,
-        None => 0,
-    };
+    if let Some(before) = before
+        && let Some(issuer) = &before.assertions
+        && issuer.settings == *assertion
+        && app_ids(&before.settings) == app_ids(settings)
+    {
+        return Some(issuer.clone());
+    }
     Some(Arc::new(AssertionIssuer {
         settings: assertion.clone(),
-        generation,
+        generation: process
+            .assertion_generations
+            .fetch_add(1, Ordering::Relaxed),
     }))
 }
 
