@@ -43,6 +43,11 @@ pub fn tag_of(naming: &NamingKey, user: &UserKey) -> Tag {
     naming.name("tag", &user.parts())
 }
 
+/// The user's name in keys and in the log: it tells nobody the platform's name for the user.
+pub fn name_of(naming: &NamingKey, user: &UserKey) -> [u8; 16] {
+    naming.name("user", &user.parts())
+}
+
 /// The secret that the client holds. It exists only when its check bytes are right.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SessionToken {

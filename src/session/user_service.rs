@@ -8,6 +8,7 @@ use crate::crypto::keyring::NamingKey;
 use crate::metrics::{AppOperation, Metrics};
 use crate::session::claims::ClaimsPatch;
 use crate::session::store::{SessionStore, StoreError};
+use crate::session::token;
 use crate::session::user::UserKey;
 use crate::session::user_state::{Block, PatchLife, UserState};
 use crate::session::users::{Blocked, ClaimsChange, Users};
@@ -21,9 +22,9 @@ pub struct UserService {
 }
 
 impl UserService {
-    /// The user's name in the store and in the log: it tells nobody the platform's name for the user.
+    /// The user's name in the log, which is the one in the store.
     pub fn name_of(&self, user: &UserKey) -> String {
-        base64url(&self.naming.name::<16>("user", &user.parts()))
+        base64url(&token::name_of(&self.naming, user))
     }
 
     /// What is in force now.

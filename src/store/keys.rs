@@ -10,7 +10,7 @@ use crate::identity::{TicketKind, TokenName};
 use crate::limit::CellName;
 use crate::push::{MessageId, MessageKey, PushOwner};
 use crate::session::store::LoginKey;
-use crate::session::token::{Tag, tag_of};
+use crate::session::token::{Tag, name_of, tag_of};
 use crate::session::{SessionId, UserKey};
 use crate::store::settings::KeyPrefix;
 
@@ -48,7 +48,7 @@ impl Keys {
     /// The user's index of sessions. The tag is the session's, so that both keys are in one slot
     /// whatever made the tag.
     pub(super) fn user(&self, tag: Tag, user: &UserKey) -> String {
-        self.in_slot("u", tag, &self.naming.name("user", &user.parts()))
+        self.in_slot("u", tag, &name_of(&self.naming, user))
     }
 
     /// The user's index of sessions, of which none need be known.
@@ -58,7 +58,7 @@ impl Keys {
 
     /// What operators have decided about the user: in the slot of the index.
     pub(super) fn state(&self, tag: Tag, user: &UserKey) -> String {
-        self.in_slot("a", tag, &self.naming.name("user", &user.parts()))
+        self.in_slot("a", tag, &name_of(&self.naming, user))
     }
 
     /// The session whose record a key is.
