@@ -156,14 +156,14 @@ impl LoginFlow {
     }
 
     /// The session that an answer speaks of. The answer may be in the store a round trip before it,
-    /// so a missing one is looked for again.
+    /// so a missing one is looked for again, and no near cache is to remember that it was missing.
     async fn session_of(&self, answer: &LoginAnswer) -> Result<Option<LoadedSession>, StoreError> {
         const LOOKS: u32 = 3;
         let Some(id) = SessionId::parse(&answer.session_id) else {
             return Ok(None);
         };
         for look in 1..=LOOKS {
-            if let Lookup::Found(found) = self.sessions.store().load(&id).await? {
+            if let Lookup::Found(found) = self.sessions.store().load_stored(&id).await? {
                 return Ok(Some(found));
             }
             if look < LOOKS {

@@ -352,7 +352,8 @@ impl SessionService {
     /// Ends the session of a token. One that has ended before is fine.
     pub async fn end(&self, token: &SessionToken) -> Result<(), StoreError> {
         let id = token.id();
-        match self.store.load(&id).await? {
+        // Not from the near cache: whoever trusts a miss there ends nothing.
+        match self.store.load_stored(&id).await? {
             Lookup::Found(loaded) => match self.store.remove(&id, &loaded.session.user).await? {
                 Written::Done | Written::Gone | Written::Stale => Ok(()),
             },

@@ -7,6 +7,7 @@ mod crash;
 mod faults;
 mod lookup_flight;
 mod lost_answers;
+mod missed_sessions;
 mod near_cache;
 mod outage;
 mod process_store;
