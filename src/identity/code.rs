@@ -40,6 +40,8 @@ pub(super) enum Outcome {
     },
     /// The login hook gave no answer that counts, and nobody signs in without one.
     HookFailed,
+    /// What the login brings and what operators have set break a limit together.
+    ClaimsTooLarge,
 }
 
 impl Outcome {
@@ -59,6 +61,7 @@ impl Outcome {
             }),
             Self::Refused { detail } => Err(LoginError::Refused { detail }),
             Self::HookFailed => Err(LoginError::HookFailed),
+            Self::ClaimsTooLarge => Err(LoginError::ClaimsTooLarge),
         }
     }
 }

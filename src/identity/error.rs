@@ -44,6 +44,10 @@ pub enum LoginError {
     /// The login hook gave no answer that counts. The code was exchanged for that.
     #[error("the login hook has failed")]
     HookFailed,
+    /// The claims of the login and the changes of the user's claims break a limit together. The
+    /// code was exchanged for that.
+    #[error("the claims of the login and those that operators have set do not fit together")]
+    ClaimsTooLarge,
     /// A quota of the gateway's own is used up. The code is as good as before, unless it is the
     /// user's quota: who the user is only the platform tells, and for that the code was exchanged.
     #[error(transparent)]
@@ -69,6 +73,7 @@ impl LoginError {
             Self::UserBlocked { .. } => "user_blocked",
             Self::Refused { .. } => "login_refused",
             Self::HookFailed => "login_hook_failed",
+            Self::ClaimsTooLarge => "login_claims_too_large",
             Self::Limited(_) => "rate_limited",
             Self::Platform(trouble) => trouble.outcome(),
             Self::Store(_) => "store_unavailable",

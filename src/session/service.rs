@@ -10,7 +10,7 @@ use crate::crypto::keyring::{Keyring, NamingKey};
 use crate::limit::{CellName, Limit, LimitRefusal, Policy, Quota};
 use crate::metrics::{Counter, Metrics, Outcome};
 use crate::secret::Secret;
-use crate::session::claims::Claims;
+use crate::session::claims::{Claims, ClaimsError};
 use crate::session::lifetime::Lifetime;
 use crate::session::model::{LoadedSession, RecordStamp, Session, SessionKey, SharedSession};
 use crate::session::store::{
@@ -97,6 +97,8 @@ pub enum SignedIn {
     Limited(LimitRefusal),
     /// An operator has blocked the user, and nothing was made.
     Blocked(Block),
+    /// Its claims and the changes of the user's claims break a limit together, and nothing was made.
+    Unfit(ClaimsError),
 }
 
 /// What the operator has decided about sessions.
@@ -233,6 +235,7 @@ impl SessionService {
                 }))
             }
             (Created::Blocked(block), _) => Ok(SignedIn::Blocked(block)),
+            (Created::Unfit(error), _) => Ok(SignedIn::Unfit(error)),
             (Created::Limited(_), None) => {
                 Err(StoreError::new("a limit that nobody set is used up"))
             }

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 
 use crate::clock::UnixMillis;
 use crate::limit::{Level, Limit};
+use crate::session::claims::ClaimsError;
 use crate::session::model::{LoadedSession, RecordStamp, Session, SessionKey};
 use crate::session::token::SessionId;
 use crate::session::user::UserKey;
@@ -113,6 +114,9 @@ pub enum Created {
     Limited(Level),
     /// The user is blocked; nothing was written.
     Blocked(Block),
+    /// The claims that it brings and the changes that it has to obey break a limit together; nothing
+    /// was written.
+    Unfit(ClaimsError),
 }
 
 /// A session's move to another token.
@@ -173,7 +177,7 @@ pub trait SessionStore: Send + Sync {
 
     /// Makes a session, keeps the session_key's generation and evicts what is over the cap, as one.
     /// A blocked user gets none. The settlement's reservation then stands as before, and so it does
-    /// for a user over the limit.
+    /// for a user over the limit and for claims that do not fit.
     async fn create(&self, new: NewSession<'_>) -> Result<Created, StoreError>;
 
     /// What is known of a session without asking anybody; `None`: [`load`](Self::load) has to be

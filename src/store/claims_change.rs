@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use crate::clock::UnixMillis;
 use crate::session::{
     Claims, ClaimsChange, ClaimsError, ClaimsPatch, KeptPatch, NewSession, PatchLife, Session,
-    SessionId, StoreError, UserKey, UserState,
+    SessionId, UserKey, UserState,
 };
 use crate::store::sealed::{Sealer, Stored, stamp_of};
 
@@ -14,21 +14,21 @@ use crate::store::sealed::{Sealer, Stored, stamp_of};
 pub(super) fn obeying<'a>(
     new: &NewSession<'a>,
     state: &UserState,
-) -> Result<Cow<'a, Session>, StoreError> {
+) -> Result<Cow<'a, Session>, ClaimsError> {
     let session = new.session;
-    match state.obeyed(&session.claims, session.created, new.patches) {
-        Ok(None) => Ok(Cow::Borrowed(session)),
-        Ok(Some(claims)) => Ok(Cow::Owned(Session {
+    let claims = state.obeyed(&session.claims, session.created, new.patches)?;
+    Ok(claims.map_or(Cow::Borrowed(session), |claims| {
+        Cow::Owned(Session {
             claims,
             ..session.clone()
-        })),
-        Err(error) => Err(StoreError {
-            reason: format!(
-                "the claims of a login and those that operators have set do not fit together: {error}"
-            ),
-            answered: true,
-        }),
-    }
+        })
+    }))
+}
+
+/// Whether a login keeps the user's state alive: only one that obeys what lasts.
+pub(super) fn keeps_state(new: &NewSession<'_>, state: &UserState) -> bool {
+    let lasts = |kept: &KeptPatch| kept.until.is_none();
+    new.patches == PatchLife::Lasting && state.patch.as_ref().is_some_and(lasts)
 }
 
 /// The state with one more change in it, which is surely written by this time.

@@ -39,6 +39,8 @@ pub enum ErrorCode {
     LoginRefused,
     /// The team's own backend, which is asked about logins, gave no answer that counts.
     LoginHookFailed,
+    /// What the login brings and what operators have set for the user break a limit together.
+    LoginClaimsTooLarge,
     /// Open data that is not this user's, of now, and whole.
     OpenDataInvalid,
     /// The gateway has no session_key of this user, or the platform takes none that it has.
@@ -131,7 +133,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// Every code, in the order of docs/errors.md.
-    pub const ALL: [Self; 61] = [
+    pub const ALL: [Self; 62] = [
         Self::LoginRequired,
         Self::TokenAmbiguous,
         Self::TokenInvalid,
@@ -149,6 +151,7 @@ impl ErrorCode {
         Self::UserBlocked,
         Self::LoginRefused,
         Self::LoginHookFailed,
+        Self::LoginClaimsTooLarge,
         Self::OpenDataInvalid,
         Self::SessionKeyGone,
         Self::UnsupportedByPlatform,
@@ -223,6 +226,11 @@ impl ErrorCode {
                 "login_hook_failed",
                 503,
                 "It could not be decided about the login",
+            ),
+            Self::LoginClaimsTooLarge => (
+                "login_claims_too_large",
+                503,
+                "The user's claims do not fit together",
             ),
             Self::OpenDataInvalid => ("open_data_invalid", 400, "The data cannot be opened"),
             Self::SessionKeyGone => ("session_key_gone", 409, "There is no session_key"),

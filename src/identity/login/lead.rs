@@ -145,6 +145,10 @@ impl LoginFlow {
                 Err(NoSession::Freed(refusal.into()))
             }
             SignedIn::Blocked(_) => Err(NoSession::Verdict(Outcome::BlockedHere)),
+            SignedIn::Unfit(error) => {
+                log::error!(app = &*held.app.name, request_id = held.request_id; "login: no session: its claims and those that operators have set do not fit together: {error}");
+                Err(NoSession::Verdict(Outcome::ClaimsTooLarge))
+            }
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::session::{
     LoadedSession, Lookup, NewSession, Rotated, Rotation, SessionCount, SessionId, SessionStore,
     StoreError, UserKey, UserState, Written,
 };
-use crate::store::claims_change::obeying;
+use crate::store::claims_change::{keeps_state, obeying};
 use crate::store::sealed::{Stored, stamp_of};
 use crate::store::successor::{Successor, too_often};
 
@@ -36,7 +36,10 @@ impl SessionStore for MemoryStore {
             if let Some(block) = state.blocked.clone() {
                 return Ok(Created::Blocked(block));
             }
-            let session = obeying(&new, &state)?;
+            let session = match obeying(&new, &state) {
+                Ok(session) => session,
+                Err(error) => return Ok(Created::Unfit(error)),
+            };
             if let Some(limit) = &new.limit {
                 let level = self.take_one(limit, now);
                 if !level.admitted {
@@ -66,7 +69,7 @@ impl SessionStore for MemoryStore {
             let key = self.keys.session(&new.id);
             let record = self.sealer.seal_session(&key, &session);
             entries.put(key, expiry, StoredValue::Bytes(record));
-            if state.patch.is_some() {
+            if keeps_state(&new, &state) {
                 let key = self.keys.state(tag, &session.user);
                 entries.expire_at(&key, state.expiry(now));
             }

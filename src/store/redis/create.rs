@@ -8,8 +8,8 @@ use crate::clock::{UnixMillis, millis};
 use crate::limit::{CellName, Level};
 use crate::redis_client::Invocation;
 use crate::session::store::{Created, CreatedSession, Settlement};
-use crate::session::{NewSession, PatchLife, StoreError, UserState, Written};
-use crate::store::claims_change::obeying;
+use crate::session::{NewSession, PatchLife, Session, StoreError, Written};
+use crate::store::claims_change::{keeps_state, obeying};
 
 /// The script's verdict, how long the session lives, and the names of others.
 type CreateAnswer = (i8, u64, Vec<Vec<u8>>);
@@ -32,7 +32,7 @@ impl RedisStore {
             // Stale is fine: the session stands, and whoever took the reservation over answers for
             // themselves.
             (Ok(made @ Created::Made(_)), Ok(_)) => Ok(made),
-            (Ok(refused @ (Created::Limited(_) | Created::Blocked(_))), _) => {
+            (Ok(refused @ (Created::Limited(_) | Created::Blocked(_) | Created::Unfit(_))), _) => {
                 self.reopen_code(settlement).await;
                 Ok(refused)
             }
@@ -76,7 +76,7 @@ impl RedisStore {
         affected: &AffectedSessions,
     ) -> Result<Created, StoreError> {
         let tag = new.id.tag;
-        let mut without_others = self.create_script(new, &[], &UserState::default())?;
+        let mut without_others = self.create_script(new, new.session, &[], 0);
         loop {
             let mut script = without_others.clone();
             affected.add_to(&mut script, &self.keys);
@@ -107,7 +107,17 @@ impl RedisStore {
                         affected.none();
                         return Ok(Created::Blocked(block));
                     }
-                    without_others = self.create_script(new, &stored, &state)?;
+                    let session = match obeying(new, &state) {
+                        Ok(session) => session,
+                        Err(error) => {
+                            affected.none();
+                            return Ok(Created::Unfit(error));
+                        }
+                    };
+                    // For how long the state lives after this login; 0: as long as before.
+                    let kept = keeps_state(new, &state).then(|| millis(PatchLife::LASTS));
+                    without_others =
+                        self.create_script(new, &session, &stored, kept.unwrap_or_default());
                     affected.next_round()?;
                 }
                 _ => {
@@ -137,14 +147,15 @@ impl RedisStore {
             .await
     }
 
-    /// The script for a session that pushes out no other, of a user whose stored state is this one.
+    /// The script for a session that pushes out no other, of a user whose stored state is this one
+    /// and then lives for so many milliseconds.
     fn create_script(
         &self,
         new: &NewSession<'_>,
+        session: &Session,
         stored: &[u8],
-        state: &UserState,
-    ) -> Result<Invocation<'_>, StoreError> {
-        let session = obeying(new, state)?;
+        kept: u64,
+    ) -> Invocation<'_> {
         let key = self.keys.session(&new.id);
         let user_key = self.keys.user(new.id.tag, &new.session.user);
         let session_key = new.session_key.map(|session_key| {
@@ -165,7 +176,7 @@ impl RedisStore {
             .key(self.keys.cell(&cell))
             .key(self.keys.state(new.id.tag, &new.session.user))
             .arg(&new.id.hash)
-            .arg(self.sealer.seal_session(&key, &session))
+            .arg(self.sealer.seal_session(&key, session))
             .arg(new.session.created.0)
             .arg(new.session.absolute_deadline.0)
             .arg(millis(new.idle))
@@ -174,16 +185,7 @@ impl RedisStore {
             .arg(interval)
             .arg(capacity)
             .arg(stored)
-            .arg(refreshed(state));
-        Ok(script)
+            .arg(kept);
+        script
     }
-}
-
-/// For how long the user's state lives after a login; 0: as long as before.
-fn refreshed(state: &UserState) -> u64 {
-    let lasts = state
-        .patch
-        .as_ref()
-        .is_some_and(|kept| kept.until.is_none());
-    if lasts { millis(PatchLife::LASTS) } else { 0 }
 }

@@ -5,14 +5,14 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::{asking, assert_refused, json_script, logged_in, no_content};
-use crate::helpers::{APPID, Gateway, HttpAnswer, RedisServer, Upstream, http, until};
+use crate::helpers::{APPID, ByHand, Gateway, HttpAnswer, RedisServer, Upstream, http, until};
 
 const ADMIN_TOKEN: &str = "admin-token-that-nobody-may-see";
 
-fn gateway(redis: &RedisServer, backend: &Upstream) -> Gateway {
+fn gateway(redis: &RedisServer, backend: &str) -> Gateway {
     let lines = format!(
         "admin.token = \"{ADMIN_TOKEN}\"\nsession.visible_claims = [\"role\", \"vip\"]\n{}",
-        asking(&backend.url, "login.hook.timeout = \"8s\"\n")
+        asking(backend, "login.hook.timeout = \"8s\"\n")
     );
     Gateway::on(&redis.url(""), &lines)
 }
@@ -46,7 +46,7 @@ async fn claims(gateway: &Gateway, login: &Value) -> Value {
 async fn a_blocked_user_is_not_asked_about_and_gets_no_session_that_was_under_way() {
     let redis = RedisServer::start(&[]);
     let backend = Upstream::start(no_content().slowly(Duration::from_secs(2)));
-    let gateway = gateway(&redis, &backend);
+    let gateway = gateway(&redis, &backend.url);
     let block = async || operator(&gateway, "PUT", "block", json!({})).await;
     let answer = login_with(&gateway, &backend, block).await;
     assert_refused(&answer, 403, "user_blocked");
@@ -74,7 +74,7 @@ async fn a_change_of_claims_outlives_a_login_that_is_under_way_and_no_longer() {
     let redis = RedisServer::start(&[]);
     let answer = json_script("200 OK", r#"{"claims":{"role":["staff"]}}"#);
     let backend = Upstream::start(answer.slowly(Duration::from_millis(300)));
-    let gateway = gateway(&redis, &backend);
+    let gateway = gateway(&redis, &backend.url);
     let change = async || {
         let patch = json!({ "role": null, "vip": true });
         operator(&gateway, "PATCH", "claims", patch).await;
@@ -87,4 +87,49 @@ async fn a_change_of_claims_outlives_a_login_that_is_under_way_and_no_longer() {
         claims(&gateway, &next).await == json!({ "role": ["staff"] })
     })
     .await;
+}
+
+/// The code is spent and the store is well: a client that waits and comes again gains nothing.
+#[tokio::test]
+async fn claims_that_do_not_fit_beside_a_change_are_no_fault_of_the_store() {
+    let redis = RedisServer::start(&[]);
+    let backend = ByHand::start().await;
+    let gateway = gateway(&redis, &backend.url);
+    let names = |range: std::ops::Range<u32>| {
+        let named = range.map(|n| (format!("n{n}"), json!(1)));
+        Value::Object(named.collect())
+    };
+    for (claims, change) in [
+        (
+            json!({ "one": "x".repeat(1900) }),
+            json!({ "other": "x".repeat(500) }),
+        ),
+        (names(0..30), names(30..35)),
+    ] {
+        let code = json!({ "code": gateway.code("alice") });
+        let decided = async {
+            let (mut peer, _) = backend.request().await;
+            operator(&gateway, "PATCH", "claims", change).await;
+            let body = json!({ "claims": claims }).to_string();
+            let length = body.len();
+            peer.send(format!("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}"))
+                .await;
+        };
+        let (answer, ()) = tokio::join!(gateway.login_with(code.clone()), decided);
+        let again = gateway.login_with(code).await;
+        for answer in [answer, again] {
+            assert_refused(&answer, 503, "login_claims_too_large");
+            assert!(answer.get("retry-after").is_none());
+            assert!(!answer.text().contains("store"), "{}", answer.text());
+        }
+    }
+    let errors = "hufu_store_errors_total{operation=\"create\"}";
+    let logins = "hufu_logins_total{app=\"shop\",outcome=\"login_claims_too_large\"}";
+    assert_eq!(
+        (gateway.counted(errors).await, gateway.counted(logins).await),
+        (0, 4)
+    );
+    gateway.assert_logged("do not fit together");
+    let sessions: Vec<String> = redis.ask(&["KEYS", "hufu:s:*"]).unwrap();
+    assert!(sessions.is_empty(), "{sessions:?}");
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use hufu::session::store::Created;
 use hufu::session::{
     Blocked, Claims, ClaimsChange, ClaimsError, ClaimsPatch, Lookup, NewSession, PatchLife,
     Rotated, Rotation, Session, SessionId, UserKey,
@@ -23,6 +24,8 @@ suite![
     many_removals_do_not_use_a_user_up,
     hundreds_of_sessions_are_changed_and_blocked_as_one,
     what_lasted_before_there_was_a_hook_does_not_come_back,
+    logins_with_a_hook_do_not_keep_what_they_do_not_obey,
+    claims_that_do_not_fit_beside_a_change_make_no_session,
     thirty_changes_at_once_are_all_there,
 ];
 
@@ -311,6 +314,55 @@ async fn what_lasted_before_there_was_a_hook_does_not_come_back(h: &Harness) {
         claims(h, &id).await,
         serde_json::json!({"scope": "snsapi_base", "vip": true})
     );
+}
+
+async fn logins_with_a_hook_do_not_keep_what_they_do_not_obey(h: &Harness) {
+    let owner = user("o1");
+    change(h, &owner, serde_json::json!({"role": "admin"})).await;
+    let (_, before) = h.only("a").await.unwrap();
+    // More than a change is ahead of its time.
+    h.pass(Duration::from_millis(300)).await;
+    let session = h.session(&owner, HOUR).await;
+    let sign_in = async |patches: PatchLife| {
+        let id = h.fresh_id(&owner);
+        let new = new_session(id, &session, HOUR);
+        h.create(NewSession { patches, ..new }).await;
+        h.only("a").await.unwrap().1
+    };
+    let after = sign_in(PatchLife::Login(HOUR)).await;
+    assert!(after.expires_in < before.expires_in);
+    let kept = sign_in(PatchLife::Lasting).await;
+    assert!(kept.expires_in > after.expires_in);
+}
+
+async fn claims_that_do_not_fit_beside_a_change_make_no_session(h: &Harness) {
+    let owner = user("o1");
+    let try_with = async |claims: Claims| {
+        let session = h.session(&owner, HOUR).await;
+        let session = Session { claims, ..session };
+        let id = h.fresh_id(&owner);
+        let created = h.store().create(new_session(id, &session, HOUR)).await;
+        assert!(!h.alive(&id).await);
+        created.unwrap()
+    };
+    change(h, &owner, serde_json::json!({"other": "x".repeat(500)})).await;
+    let long = Claims::new([("one", "x".repeat(1900).as_str())]).unwrap();
+    let refused = try_with(long).await;
+    assert!(
+        matches!(refused, Created::Unfit(ClaimsError::Long)),
+        "{refused:?}"
+    );
+    let names = |range: std::ops::Range<u32>| range.map(|n| format!("n{n}"));
+    let five: serde_json::Map<_, _> = names(30..35).map(|name| (name, 1.into())).collect();
+    change(h, &owner, five.into()).await;
+    let thirty: Vec<_> = names(0..30).collect();
+    let many = Claims::new(thirty.iter().map(|name| (name.as_str(), "1"))).unwrap();
+    let refused = try_with(many).await;
+    assert!(
+        matches!(refused, Created::Unfit(ClaimsError::Many)),
+        "{refused:?}"
+    );
+    h.assert_consistent().await;
 }
 
 async fn thirty_changes_at_once_are_all_there(h: &Harness) {
