@@ -2,7 +2,6 @@
 //! refresh token back where it is lost: the platform is asked before a person is.
 
 use super::fetched::{Fetched, NotFetched, RefreshTokens};
-use crate::clock::{Clock as _, SystemClock};
 use crate::identity::{
     AccessToken, App, AppTokenSource, ComponentApi, ComponentStore, ExchangeError, PlatformCode,
     Refreshed, TokenName,
@@ -36,7 +35,7 @@ impl Authorizer<'_> {
         }
         let present = self.present(tokens).await?;
         // Others would use it at the same time, and a script compares it with what is kept.
-        let now = SystemClock.unix_now();
+        let now = store.time().await?;
         store.authorize(self.name, &present, now, None).await?;
         match self.refreshed(tokens, &present).await? {
             Ok(fetched) => {

@@ -8,7 +8,7 @@ use super::authorizer::Authorizer;
 use super::fetched::NotFetched;
 use super::slot::ACCESS;
 use super::tokens::TokenBroker;
-use crate::clock::{Clock as _, SystemClock, UnixMillis};
+use crate::clock::UnixMillis;
 use crate::identity::{
     AccessToken, App, AppTokenError, AppTokenSource, Authorization, ComponentApi, ComponentEvent,
     DatedEvent, ExchangeError, KeptAuthorizer, TokenName,
@@ -147,8 +147,9 @@ impl TokenBroker {
             return Err(ComponentError::Unsupported);
         }
         let name = TokenName::of(of, ACCESS);
-        let now = SystemClock.unix_now();
         let components = &self.0.fetcher.components;
+        // A withdrawal is compared with it, whatever the clock of this machine says.
+        let now = components.time().await?;
         components
             .authorize(&name, refresh_token, now, None)
             .await?;

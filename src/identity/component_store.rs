@@ -44,6 +44,9 @@ pub struct NewRefreshToken<'a> {
 /// refresh tokens for ever.
 #[async_trait]
 pub trait ComponentStore: Send + Sync {
+    /// The store's time, by which what is kept is dated.
+    async fn time(&self) -> Result<UnixMillis, StoreError>;
+
     /// The component's newest ticket.
     async fn ticket(&self, component: &str) -> Result<Option<Secret<String>>, StoreError>;
 

@@ -1,6 +1,7 @@
 //! Passes a server's call on to an app's platform as it came, and its answer back as it comes. How
 //! long it may take, the caller says.
 
+use std::fmt;
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -54,7 +55,6 @@ pub enum ServerCallBody {
 }
 
 /// An answer whose head has come.
-#[derive(Debug)]
 pub struct ServerAnswer {
     pub status: u16,
     /// Names in lower case.
@@ -63,7 +63,17 @@ pub struct ServerAnswer {
     /// is left of it.
     pub length: Option<u64>,
     host: String,
+    /// Its URL holds the access token.
     response: Response,
+}
+
+impl fmt::Debug for ServerAnswer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerAnswer")
+            .field("status", &self.status)
+            .field("host", &self.host)
+            .finish_non_exhaustive()
+    }
 }
 
 impl ServerCalls {
@@ -88,7 +98,9 @@ impl ServerCalls {
         all.any(|base| base.host().eq_ignore_ascii_case(host))
     }
 
-    /// Makes the call, with a whole body at the first address that can be connected to.
+    /// Makes the call, with a whole body at the first address that can be connected to. One that
+    /// comes as it is sent can go to a single address; the next call begins with another one where
+    /// that cannot be reached.
     pub async fn send(
         &self,
         call: &ServerCall<'_>,
@@ -99,7 +111,11 @@ impl ServerCalls {
             ServerCallBody::Whole(whole) => whole,
             stream @ ServerCallBody::Stream { .. } => {
                 let base = &self.bases[first % self.bases.len()];
-                return self.send_to(base, call, stream).await;
+                let sent = self.send_to(base, call, stream).await;
+                if matches!(sent, Err(CallError::NotSent { .. })) {
+                    self.leave(first);
+                }
+                return sent;
             }
         };
         let mut last = None;
@@ -119,6 +135,13 @@ impl ServerCalls {
             cause: "there is no address".to_owned(),
             fault: CallFault::Peer(PeerTrouble::Other),
         }))
+    }
+
+    /// Another address is preferred to this one, unless somebody else has seen to that.
+    fn leave(&self, at: usize) {
+        let next = (at + 1) % self.bases.len();
+        let relaxed = Ordering::Relaxed;
+        let _ = self.preferred.compare_exchange(at, next, relaxed, relaxed);
     }
 
     async fn send_to(

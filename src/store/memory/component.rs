@@ -11,7 +11,7 @@ use crate::identity::{
     ComponentStore, GrantedToken, KeptAuthorizer, NewRefreshToken, NewToken, TICKET_LIFE, TokenName,
 };
 use crate::secret::Secret;
-use crate::session::{StoreError, Written};
+use crate::session::{SessionStore, StoreError, Written};
 use crate::store::generation;
 
 impl MemoryStore {
@@ -50,6 +50,10 @@ fn written_at(value: &[u8]) -> UnixMillis {
 
 #[async_trait]
 impl ComponentStore for MemoryStore {
+    async fn time(&self) -> Result<UnixMillis, StoreError> {
+        SessionStore::now(self).await
+    }
+
     async fn ticket(&self, component: &str) -> Result<Option<Secret<String>>, StoreError> {
         self.run("find_ticket", |entries, _| {
             let key = self.keys.ticket(component);

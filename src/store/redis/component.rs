@@ -10,7 +10,7 @@ use crate::identity::{
 };
 use crate::redis_client::Request;
 use crate::secret::Secret;
-use crate::session::{StoreError, Written};
+use crate::session::{SessionStore, StoreError, Written};
 use crate::store::sealed::Unreadable;
 
 impl RedisStore {
@@ -170,6 +170,10 @@ impl RedisStore {
 
 #[async_trait]
 impl ComponentStore for RedisStore {
+    async fn time(&self) -> Result<UnixMillis, StoreError> {
+        SessionStore::now(self).await
+    }
+
     async fn ticket(&self, component: &str) -> Result<Option<Secret<String>>, StoreError> {
         let found = self.stored_ticket(component);
         self.meter.watch("find_ticket", found).await

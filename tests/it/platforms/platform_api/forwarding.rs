@@ -1,10 +1,17 @@
 //! Bodies in both directions, of any length, in constant memory.
 
 use futures_util::stream;
+use hufu::provider::client::{CallError, PlatformClient};
+use hufu::provider::registry::platform;
+use hufu::provider::server_calls::{ServerCall, ServerCallBody, ServerCalls};
+use hufu::provider::settings::AppSettings;
+use hufu::sandbox::SandboxSettings;
+use hufu::secret::Secret;
+use hufu::session::ProviderKind;
 use serde_json::{Value, json};
 
-use super::{SECRET, bytes, client, gateway, with_secret};
-use crate::helpers::http;
+use super::{SECRET, bytes, client, gateway, wechat, with_secret};
+use crate::helpers::{APPID, http, tls_provider};
 
 /// More than is kept for a repetition.
 const LONG: usize = 3 * 1024 * 1024;
@@ -162,4 +169,39 @@ async fn a_long_upload_is_answered_as_it_comes_when_its_token_is_refused() {
         (refused.status(), &refused.json()["errcode"]),
         (200, &json!(40001))
     );
+}
+
+/// One that comes as it is sent cannot be repeated, so only the next one can do better.
+#[tokio::test]
+async fn a_streamed_upload_leaves_an_address_that_cannot_be_reached() {
+    tls_provider();
+    let wechat = wechat(SandboxSettings::default());
+    let secret = Secret::new("any".to_owned());
+    let settings = AppSettings {
+        // Nothing listens on it.
+        base_urls: vec!["http://127.0.0.1:1".to_owned(), wechat.server.url.clone()],
+        ..platform(ProviderKind::WechatMiniProgram).app("shop", APPID, secret)
+    };
+    let client = PlatformClient::new(Default::default()).unwrap();
+    let calls = ServerCalls::new(&settings, client).unwrap();
+    let send = async || {
+        let (sender, pieces) = tokio::sync::mpsc::channel(2);
+        sender.send(Some("x".into())).await.unwrap();
+        sender.send(None).await.unwrap();
+        let call = ServerCall {
+            method: "POST",
+            path: "/wxa/test/echo",
+            query: Secret::new("access_token=that-nobody-may-see".to_owned()),
+            headers: &[],
+        };
+        let body = ServerCallBody::Stream {
+            length: Some(1),
+            pieces,
+        };
+        calls.send(&call, body).await
+    };
+    assert!(matches!(send().await, Err(CallError::NotSent { .. })));
+    let answer = send().await.unwrap();
+    assert_eq!(answer.status, 200);
+    assert!(!format!("{answer:?}").contains("nobody-may-see"));
 }
