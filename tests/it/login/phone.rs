@@ -181,14 +181,14 @@ async fn a_token_that_does_not_come_in_time_costs_no_code() {
 async fn a_client_that_leaves_while_its_code_is_reserved_gets_its_number_later() {
     let redis = RedisServer::start(&[]);
     let link = Link::to(redis.port());
-    let gateway = Gateway::on(&link.url(), "");
+    let gateway = Gateway::on(&link.url(), "store.timeout = \"5s\"\n");
     let (token, code) = (gateway.token("alice").await, code(&gateway));
     let codes = || {
         let keys: Vec<String> = redis.ask(&["KEYS", "hufu:c:*"]).unwrap();
         keys.len()
     };
     let before = codes();
-    link.set(Fault::Delay(Duration::from_millis(300)));
+    link.set(Fault::Delay(Duration::from_millis(50)));
     let body = json!({ "code": code }).to_string();
     let mut client = gateway.probe().await;
     let head = format!(

@@ -38,7 +38,8 @@ async fn a_client_that_leaves_while_its_session_ends_ends_it_everywhere() {
     let (redis, echo) = (RedisServer::start(&[]), echo_upstream());
     let link = Link::to(redis.port());
     // Nobody looks again by itself for a long time.
-    let cache = "[session.near_cache]\npush = \"pubsub\"\nmax_stale = \"60s\"\n";
+    let cache =
+        "store.timeout = \"5s\"\n[session.near_cache]\npush = \"pubsub\"\nmax_stale = \"60s\"\n";
     let config = format!("{cache}{}", echo.route("/api", "required"));
     let gateway = Gateway::on(&link.url(), &config);
     let other = gateway.sibling_over(&redis.url(""));
@@ -52,7 +53,7 @@ async fn a_client_that_leaves_while_its_session_ends_ends_it_everywhere() {
         assert_eq!(seen().await, 200);
         let alive = sessions();
         assert!(alive > 0);
-        link.set(Fault::Delay(Duration::from_millis(300)));
+        link.set(Fault::Delay(Duration::from_millis(50)));
         let mut client = gateway.probe().await;
         let head = format!(
             "{method} {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\
