@@ -74,7 +74,11 @@ async fn block(
                 block,
             }))
         }
-        Ok(Blocked::Over) => Err(invalid("The time of until is past.".to_owned())),
+        Ok(Blocked::Over) => {
+            let until = until.map(UnixMillis::rfc3339).unwrap_or_default();
+            log::info!(audit = "block", outcome = "refused", app = &*user.app, user = name.as_str(), until = until.as_str(), reason = reason, by = &*operator.token, from = &*operator.address; "an operator's block of a user was refused: its end is past");
+            Err(invalid("The time of until is past.".to_owned()))
+        }
         Err(error) => {
             let outcome = outcome_of(&error);
             let until = until.map(UnixMillis::rfc3339).unwrap_or_default();

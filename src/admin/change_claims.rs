@@ -56,10 +56,13 @@ async fn change(
             log::info!(audit = "claims", outcome = "done", app = &*user.app, user = name.as_str(), set = set.as_str(), removed = removed.as_str(), sessions = sessions, by = &*operator.token, from = &*operator.address; "an operator changed the claims of a user");
             Ok(json(&ChangeAnswer { sessions, claims }))
         }
-        Ok(ClaimsChange::Unfit(error)) => Err(GatewayError::new(
-            ErrorCode::RequestInvalid,
-            format!("Nothing was changed, the claims do not fit: {error}."),
-        )),
+        Ok(ClaimsChange::Unfit(error)) => {
+            log::info!(audit = "claims", outcome = "refused", app = &*user.app, user = name.as_str(), set = set.as_str(), removed = removed.as_str(), by = &*operator.token, from = &*operator.address; "an operator's change of the claims of a user was refused: {error}");
+            Err(GatewayError::new(
+                ErrorCode::RequestInvalid,
+                format!("Nothing was changed, the claims do not fit: {error}."),
+            ))
+        }
         Ok(ClaimsChange::Busy) => {
             log::warn!(audit = "claims", outcome = "failed", app = &*user.app, user = name.as_str(), set = set.as_str(), removed = removed.as_str(), by = &*operator.token, from = &*operator.address; "an operator's change of the claims of a user was given up: others changed the user's sessions all the time");
             Err(GatewayError::new(

@@ -35,7 +35,10 @@ async fn revoke(
             log::info!(audit = "revoke", outcome = "done", session = session.as_str(), app = &*user.app, user = name, by = &*operator.token, from = &*operator.address; "an operator ended a session");
             Ok(HttpResponse::NoContent().finish())
         }
-        Ok(Written::Gone | Written::Stale) => Err(not_found()),
+        Ok(Written::Gone | Written::Stale) => {
+            log::info!(audit = "revoke", outcome = "nothing", session = session.as_str(), app = &*user.app, user = name, by = &*operator.token, from = &*operator.address; "a session that an operator ended had ended already");
+            Err(not_found())
+        }
         Err(error) => {
             let outcome = outcome_of(&error);
             log::warn!(audit = "revoke", outcome = outcome, session = session.as_str(), app = &*user.app, user = name, by = &*operator.token, from = &*operator.address; "ending a session for an operator got no good answer of the store: {}", error.reason);

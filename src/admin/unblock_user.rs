@@ -31,7 +31,9 @@ async fn unblock(
         Ok(Some(_)) => {
             log::info!(audit = "unblock", outcome = "done", app = &*user.app, user = name.as_str(), by = &*operator.token, from = &*operator.address; "an operator lifted the block of a user");
         }
-        Ok(None) => {}
+        Ok(None) => {
+            log::info!(audit = "unblock", outcome = "nothing", app = &*user.app, user = name.as_str(), by = &*operator.token, from = &*operator.address; "a user whom an operator unblocked was not blocked");
+        }
         Err(error) => {
             let outcome = outcome_of(&error);
             log::warn!(audit = "unblock", outcome = outcome, app = &*user.app, user = name.as_str(), by = &*operator.token, from = &*operator.address; "lifting the block of a user for an operator got no good answer of the store: {}", error.reason);

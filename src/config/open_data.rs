@@ -8,6 +8,7 @@ use super::parsers::{duration, quota};
 use super::problem::{Wrong, refuse};
 use super::reader::{Given, Section};
 use crate::identity::{KeptField, OpenDataRules};
+use crate::route::{Route, RouteTable};
 use crate::session::Claims;
 
 pub(super) fn read(section: &mut Section<'_>) -> OpenDataRules {
@@ -16,6 +17,22 @@ pub(super) fn read(section: &mut Section<'_>) -> OpenDataRules {
             .filter(|max_age| !max_age.is_zero()),
         phone_limit: section.value("phone_limit", quota),
         keep: read_keep(section),
+    }
+}
+
+/// Warns where a route lets in by a claim whose value users choose.
+pub(super) fn warn(root: &Section<'_>, rules: &OpenDataRules, routes: &RouteTable) {
+    let chosen = rules.keep.iter().filter(|kept| kept.is_chosen_by_users());
+    for KeptField { claim, field } in chosen {
+        let is_required = |route: &Route| route.access.required_claims().any(|name| name == claim);
+        let Some(index) = routes.routes().iter().position(is_required) else {
+            continue;
+        };
+        let what = format!(
+            "makes {field}, which users choose themselves, the claim {claim}, by which routes[{index}] lets in"
+        );
+        let hint = "give the field a claim that no require names";
+        root.warn_below("open_data", "keep", &what, hint);
     }
 }
 

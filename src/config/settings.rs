@@ -197,6 +197,7 @@ pub(super) fn read(root: &mut Section<'_>) -> Settings {
     }
     let verify = root.section("verify", |section| verify::read(section, &session.carriers));
     verify::warn(root, &verify, &server, &routes);
+    open_data::warn(root, &open_data, &routes);
     Settings {
         cors: root.section("cors", cors::read),
         websockets: root.section("websockets", websockets::read),

@@ -66,7 +66,9 @@ impl LoginHook for HookCaller {
         let permit = timeout(settings.timeout / 2, permits.acquire()).await;
         let Ok(Ok(_permit)) = permit else {
             let most = settings.max_concurrent;
-            let why = format!("{most} questions about logins of this app are under way already");
+            let why = format!(
+                "as many questions about logins of this app as login.hook.max_concurrent allows ({most}) are under way already"
+            );
             return Err(HookError(why));
         };
         // In whole milliseconds, so that nothing is taken off where there was nothing to wait for.

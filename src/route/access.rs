@@ -53,6 +53,15 @@ impl AccessRule {
         }
     }
 
+    /// The claims that it requires something of.
+    pub fn required_claims(&self) -> impl Iterator<Item = &str> {
+        let requirements = match self {
+            Self::Required(requirements) => Some(requirements),
+            Self::Optional | Self::None => None,
+        };
+        requirements.into_iter().flat_map(Requirements::claims)
+    }
+
     /// Whether it requires something of a session.
     pub const fn has_requirements(&self) -> bool {
         matches!(self, Self::Required(requirements) if !requirements.is_empty())

@@ -73,6 +73,14 @@ impl Requirements {
         self.0.is_none()
     }
 
+    /// The claims that they are about.
+    pub fn claims(&self) -> impl Iterator<Item = &str> {
+        self.iter().filter_map(|one| match &one.fact {
+            Fact::Claim(name) => Some(&**name),
+            Fact::App => None,
+        })
+    }
+
     /// Whether a session of this app with these claims meets all of them.
     pub fn hold(&self, app: &str, claims: &Claims) -> bool {
         // On most routes there are none.

@@ -34,7 +34,10 @@ pub enum ClaimsError {
     #[error("there are more than {} claims", Claims::MAX)]
     Many,
     /// A patch, or several together, names too many.
-    #[error("more than {} claims are set or removed", ClaimsPatch::MAX)]
+    #[error(
+        "more than {} claims are set or removed, those counted that earlier changes have set",
+        ClaimsPatch::MAX
+    )]
     ManyChanges,
     /// Together they are too long.
     #[error("names and values together have more than {} bytes", Claims::BYTES_MAX)]

@@ -48,16 +48,13 @@ fn text_line(out: &mut Formatter, record: &log::Record<'_>) -> std::io::Result<(
     let time = humantime::format_rfc3339_seconds(time_of_day());
     let level = record.level();
     let style = out.default_level_style(level);
-    write!(
-        out,
-        "{time} {style}{level:5}{style:#} {}",
-        one_line(&record.args().to_string())
-    )?;
+    let message = text_message(&record.args().to_string());
+    write!(out, "{time} {style}{level:5}{style:#} {message}")?;
     let mut pairs = String::new();
     let _ = record
         .key_values()
         .visit(&mut Pairs(&mut |key, value: String| {
-            pairs.push_str(&format!(" {key}={}", one_line(&value)));
+            pairs.push_str(&format!(" {key}={}", text_value(&value)));
         }));
     writeln!(out, "{pairs}")
 }
@@ -66,21 +63,50 @@ fn time_of_day() -> SystemTime {
     UNIX_EPOCH + Duration::from_millis(SystemClock.unix_now().0)
 }
 
-/// Line ends and other control characters written as escapes, so that no input can forge a line.
-fn one_line(text: &str) -> String {
-    if text.contains(|c: char| c.is_control()) {
-        text.chars()
-            .flat_map(|c| {
-                if c.is_control() {
-                    c.escape_default().collect::<Vec<_>>()
-                } else {
-                    vec![c]
-                }
-            })
-            .collect()
+/// A message, in quotes if something in it could be taken for a field, or opens a quote.
+fn text_message(message: &str) -> String {
+    let mut before = ' ';
+    let has_pair = message.chars().any(|c| {
+        let is_pair = c == '=' && !before.is_whitespace();
+        before = c;
+        is_pair
+    });
+    if has_pair || message.matches('"').count() % 2 == 1 {
+        in_quotes(message)
     } else {
-        text.to_owned()
+        visible(message)
     }
+}
+
+/// The value of a field as logfmt has it: in quotes, unless it is one plain word. So no value can
+/// pass for another field.
+fn text_value(value: &str) -> String {
+    let is_special = |c: char| c.is_whitespace() || matches!(c, '=' | '"' | '\\');
+    let visible = visible(value);
+    if value.is_empty() || visible != value || value.contains(is_special) {
+        in_quotes(value)
+    } else {
+        visible
+    }
+}
+
+fn in_quotes(text: &str) -> String {
+    let escaped = text.replace('\\', "\\\\").replace('"', "\\\"");
+    format!("\"{}\"", visible(&escaped))
+}
+
+/// Line ends, control characters, and those that turn the direction of the writing, written as
+/// escapes: no text forges a line, or looks on a terminal like another one.
+fn visible(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c == ' ' || c.is_ascii_graphic() || c.is_alphanumeric() {
+            out.push(c);
+        } else {
+            out.extend(c.escape_debug());
+        }
+    }
+    out
 }
 
 struct Pairs<'a>(&'a mut dyn FnMut(String, String));
@@ -98,7 +124,40 @@ mod tests {
 
     #[test]
     fn no_text_forges_a_line() {
-        assert_eq!(one_line("a\nb\r\u{1b}[31mc"), "a\\nb\\r\\u{1b}[31mc");
-        assert_eq!(one_line("虎符"), "虎符");
+        assert_eq!(visible("a\nb\r\u{1b}[31mc"), "a\\nb\\r\\u{1b}[31mc");
+        assert_eq!(visible("a\u{202e}b\u{2028}"), "a\\u{202e}b\\u{2028}");
+        assert_eq!(visible("虎符：“é”"), "虎符：“é”");
+    }
+
+    #[test]
+    fn no_value_forges_a_field() {
+        for (value, written) in [
+            ("staff", "staff"),
+            ("虎符", "虎符"),
+            ("[::1]:80", "[::1]:80"),
+            ("it's", "it's"),
+            ("", r#""""#),
+            ("a b", r#""a b""#),
+            ("ok from=1.2.3.4", r#""ok from=1.2.3.4""#),
+            (r#"a" from="1"#, r#""a\" from=\"1""#),
+            (r"a\", r#""a\\""#),
+            ("a\nb", r#""a\nb""#),
+            ("a\u{a0}from", r#""a\u{a0}from""#),
+            ("a\u{202e}b", r#""a\u{202e}b""#),
+        ] {
+            assert_eq!(text_value(value), written, "{value:?}");
+        }
+    }
+
+    #[test]
+    fn no_message_forges_a_field() {
+        for (message, written) in [
+            ("it is \"shop\"", "it is \"shop\""),
+            ("write a = \"b\"", "write a = \"b\""),
+            ("it says: by=x", r#""it says: by=x""#),
+            ("it says: \"x", r#""it says: \"x""#),
+        ] {
+            assert_eq!(text_message(message), written, "{message:?}");
+        }
     }
 }

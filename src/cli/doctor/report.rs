@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::cli::admin::harmless;
 use crate::diagnostic::{DiagnosedSubject, Diagnostic, Verdict};
 
 /// Everything that was found, in the order of the report.
@@ -34,7 +35,7 @@ impl Report {
                 "{:4}  {subject:subjects$}  {check:checks$}  {seen}{arrow}{advice}",
                 verdict.word()
             );
-            format!("{}\n", one_line(&text))
+            format!("{}\n", harmless(&text))
         };
         self.lines().map(line).collect()
     }
@@ -73,13 +74,6 @@ impl Report {
     }
 }
 
-/// What a server said may hold anything; a terminal gets none of it.
-fn one_line(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() { '?' } else { c })
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -87,7 +81,11 @@ mod tests {
     fn report() -> Report {
         let redis = vec![
             Diagnostic::ok("version", "Redis 7.0.15"),
-            Diagnostic::fail("eviction", "allkeys-lru\u{1b}[31m", "set noeviction"),
+            Diagnostic::fail(
+                "eviction",
+                "allkeys-lru\u{1b}[31m\u{202e}",
+                "set noeviction",
+            ),
         ];
         let app = vec![Diagnostic::note("secret", "x", "")];
         Report(vec![
@@ -105,7 +103,7 @@ mod tests {
     #[test]
     fn lines_are_aligned_and_harmless() {
         let expected = "ok    redis h:1  version   Redis 7.0.15\n\
-                        FAIL  redis h:1  eviction  allkeys-lru?[31m → set noeviction\n\
+                        FAIL  redis h:1  eviction  allkeys-lru?[31m? → set noeviction\n\
                         note  app shop   secret    x\n";
         assert_eq!(report().text(), expected);
     }

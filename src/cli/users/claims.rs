@@ -9,6 +9,9 @@ pub(super) struct Setting {
     value: Value,
 }
 
+/// Whoever begins a list or a text in this way does not mean it as a text with a bracket.
+const BROKEN: &str = "the value begins like JSON and is none: write a list as '[\"staff\",\"admin\"]', and a text that begins so as '\"[text]\"'";
+
 /// `NAME=VALUE`. What reads as a number, a boolean or a list is one; all else is a text, also
 /// between quotes.
 pub(super) fn setting(text: &str) -> Result<Setting, &'static str> {
@@ -17,8 +20,12 @@ pub(super) fn setting(text: &str) -> Result<Setting, &'static str> {
         .filter(|(name, _)| !name.is_empty())
         .ok_or("write NAME=VALUE, such as role=staff, vip=true or 'role=[\"staff\",\"admin\"]'")?;
     let value = match serde_json::from_str(value) {
-        Ok(Value::Null) | Err(_) => Value::String(value.to_owned()),
+        Ok(Value::Null) => {
+            return Err("write --remove NAME to remove a claim, or NAME='\"null\"' for this text");
+        }
         Ok(value) => value,
+        Err(_) if value.starts_with(['[', '{', '"']) => return Err(BROKEN),
+        Err(_) => Value::String(value.to_owned()),
     };
     Ok(Setting {
         name: name.to_owned(),
@@ -54,7 +61,7 @@ mod tests {
             "c=true",
             "d=[\"x\",\"y\"]",
             "e=\"42\"",
-            "f=null",
+            "f=\"null\"",
             "g=",
             "h=x=y",
         ]
@@ -69,7 +76,9 @@ mod tests {
             })
         );
         assert_eq!(patch(&set, &["c".to_owned()]), Err("c".to_owned()));
-        for wrong in ["", "a", "=b"] {
+        for wrong in [
+            "", "a", "=b", "a=null", "a=[\"b\"", "a=[b]", "a=\"b", "a={b",
+        ] {
             assert!(setting(wrong).is_err(), "{wrong}");
         }
     }

@@ -17,6 +17,16 @@ pub struct KeptField {
     pub field: String,
 }
 
+impl KeptField {
+    /// Whether users choose the value: the platform signs what a user has typed. A phone number it
+    /// has verified.
+    pub fn is_chosen_by_users(&self) -> bool {
+        !OF_PHONE
+            .iter()
+            .any(|of_phone| is_same_field(&self.field, of_phone))
+    }
+}
+
 /// The fields that come from the platform itself, and are never taken from sealed data.
 const OF_PHONE: [&str; 3] = ["phone_number", "pure_phone_number", "country_code"];
 

@@ -98,7 +98,7 @@ async fn a_hook_that_hangs_for_one_app_delays_no_other() {
         assert_refused(&answer.unwrap(), 503, "login_hook_failed");
     }
     gateway.assert_logged("gave no answer within 6s");
-    gateway.assert_logged("2 questions about logins of this app are under way already");
+    gateway.assert_logged("as login.hook.max_concurrent allows (2) are under way already");
     assert_eq!(asked.load(Ordering::Relaxed), 2);
     let timeouts = "hufu_upstream_requests_total{upstream=\"hook\",outcome=\"timeout\"}";
     assert_eq!(gateway.counted(timeouts).await, 2);

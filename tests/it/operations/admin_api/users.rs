@@ -166,6 +166,34 @@ async fn operators_block_users() {
 }
 
 #[tokio::test]
+async fn what_changes_nothing_has_an_audit_line_too() {
+    let gateway = gateway("memory:", "");
+    let long = json!({ "role": "x".repeat(2048) });
+    let unfit = change(&gateway, "alice", long).await;
+    let over = block(&gateway, "alice", json!({"until": "2020-01-01T00:00:00Z"})).await;
+    let lifted = admin(&gateway, "DELETE", &of("/block", "alice")).await;
+    assert_eq!((unfit.0, over.0, lifted.0), (400, 400, 204));
+    for (audit, outcome) in [
+        ("claims", "refused"),
+        ("block", "refused"),
+        ("unblock", "nothing"),
+    ] {
+        let log = gateway.stderr();
+        let mut lines = log
+            .lines()
+            .filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let line = lines.find(|line| {
+            line["audit"] == audit
+                && line["outcome"] == outcome
+                && line["user"].is_string()
+                && line["by"] == "admin"
+                && line["from"] == "127.0.0.1"
+        });
+        assert!(line.is_some(), "{audit} {outcome}: {log}");
+    }
+}
+
+#[tokio::test]
 async fn what_is_no_change_is_refused_by_its_name() {
     let gateway = gateway("memory:", CLAIMS);
     let login = gateway.login("alice").await;
