@@ -320,8 +320,8 @@ async fn logins_with_a_hook_do_not_keep_what_they_do_not_obey(h: &Harness) {
     let owner = user("o1");
     change(h, &owner, serde_json::json!({"role": "admin"})).await;
     let (_, before) = h.only("a").await.unwrap();
-    // More than a change is ahead of its time.
-    h.pass(Duration::from_millis(300)).await;
+    // More than a change is ahead of its time, also after some rounds.
+    h.pass(SHORT).await;
     let session = h.session(&owner, HOUR).await;
     let sign_in = async |patches: PatchLife| {
         let id = h.fresh_id(&owner);
