@@ -11,12 +11,12 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use super::fetch::Fetcher;
-use super::slot::{AppSlot, SlotKind};
+use super::slot::{ACCESS, AppSlot, SlotKind};
 use super::state::{Refused, Step, refused_twice, unavailable};
 use crate::clock::{Clock, monotonic_now};
 use crate::identity::{
     AccessToken, App, AppTicketSource, AppTokenError, AppTokenSource, ComponentStore,
-    PlatformTokens, REFUSED_TWICE, TicketKind,
+    PlatformTokens, REFUSED_TWICE, TicketKind, TokenName,
 };
 use crate::metrics::Metrics;
 
@@ -119,7 +119,13 @@ impl AppTokenSource for TokenBroker {
             .refused(&refused.text, monotonic_now());
         let early = match step {
             Refused::Use(token) => return Ok(token),
-            Refused::Wait(error) => return Err(error),
+            Refused::Wait(error) => {
+                if !self.0.is_withdrawn(app).await {
+                    return Err(error);
+                }
+                self.0.forget(app);
+                false
+            }
             Refused::Obtain { early } => early,
         };
         if early {
@@ -165,6 +171,16 @@ impl Shared {
         if let Some(entry) = self.apps.lock().entries.get(&name) {
             entry.slot.state.lock().resume();
         }
+    }
+
+    /// Whether another gateway has heard that the app lets no other one act for it any more: it has
+    /// deleted the refresh token. A token that is refused soon after its fetch is no riddle then.
+    async fn is_withdrawn(&self, app: &App) -> bool {
+        if app.authorizer().is_none() {
+            return false;
+        }
+        let name = TokenName::of(app, ACCESS);
+        matches!(self.fetcher.components.refresh_token(&name).await, Ok(None))
     }
 
     /// An app has withdrawn: its token and its tickets are good for nothing.

@@ -150,16 +150,28 @@ impl<'a> Credentials<'a> {
     /// Whether the target is the platform's, where the gateway is used as a proxy, and by http: in
     /// https there would be nothing to add the token to.
     pub(super) fn leads_to(&self, app: &ClientApp) -> Result<(), GatewayError> {
-        let scheme = self.origin.and_then(|origin| origin.split_once("://"));
-        let is_http = scheme.is_none_or(|(scheme, _)| scheme.eq_ignore_ascii_case("http"));
-        let is_proxied = self.origin.is_some() || self.proxy.is_some();
-        if is_proxied && !(is_http && app.calls.goes_to(self.host)) {
-            return Err(GatewayError::new(
-                ErrorCode::ApiNotAllowed,
-                "as a proxy the gateway leads to the platform's API alone, by http",
-            ));
+        if self.is_proxied() && !(self.is_http() && app.calls.goes_to(self.host)) {
+            return Err(leads_elsewhere());
         }
         Ok(())
+    }
+
+    /// Whether an absolute target is some platform's. It is asked before whose the request is: what
+    /// leads elsewhere is no call, whatever its credential.
+    pub(super) fn lead_to_a_platform(&self, clients: &Clients) -> Result<(), GatewayError> {
+        if self.origin.is_some() && !(self.is_http() && clients.is_platform(self.host)) {
+            return Err(leads_elsewhere());
+        }
+        Ok(())
+    }
+
+    fn is_proxied(&self) -> bool {
+        self.origin.is_some() || self.proxy.is_some()
+    }
+
+    fn is_http(&self) -> bool {
+        let scheme = self.origin.and_then(|origin| origin.split_once("://"));
+        scheme.is_none_or(|(scheme, _)| scheme.eq_ignore_ascii_case("http"))
     }
 
     pub(super) fn way(&self, has_token: bool) -> Way {
@@ -241,6 +253,13 @@ fn no_app(why: NoApp) -> GatewayError {
             "This app acts for the apps of others; name one as \"X-Hufu-App: NAME/APPID\".",
         ),
     }
+}
+
+fn leads_elsewhere() -> GatewayError {
+    GatewayError::new(
+        ErrorCode::ApiNotAllowed,
+        "as a proxy the gateway leads to the platform's API alone, by http",
+    )
 }
 
 pub(super) fn two_credentials() -> GatewayError {

@@ -1,5 +1,6 @@
 //! Every request to the listener: what it is, who answers it, and the account of it.
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use actix_web::body::BoxBody;
@@ -152,6 +153,10 @@ async fn answer(
     }
     let credentials = Credentials::of(head)?;
     let query = query::read(head.query(), platform)?;
+    if !is_token {
+        account.way = credentials.way(query.token.is_some());
+    }
+    credentials.lead_to_a_platform(clients)?;
     if let Some(asked) = TokenRequest::read(head, &mut payload, platform).await {
         let asked = asked?;
         // The secret is the one credential here.
@@ -161,7 +166,6 @@ async fn answer(
         }
         return give_token(api, clients, &asked, &credentials, account).await;
     }
-    account.way = credentials.way(query.token.is_some());
     let caller = match query.token {
         Some(token) => credentials.caller_of_token(token, clients, api.clock.unix_now())?,
         None => credentials.caller(clients)?,
@@ -187,6 +191,7 @@ async fn answer(
         head,
         query: &query,
         caller: &caller,
+        is_out: Cell::new(false),
     };
     forward.answer(body, place).await
 }
@@ -237,9 +242,10 @@ fn allowed(head: &RequestHead, caller: &Caller) -> Result<String, GatewayError> 
         ));
     }
     let pattern = caller.client.allowed(path).ok_or_else(|| {
+        let name = &caller.client.settings.name;
         GatewayError::new(
             ErrorCode::ApiNotAllowed,
-            "platform_api.clients.NAME.allow of this client does not have this path",
+            format!("platform_api.clients.{name}.allow does not have this path"),
         )
     })?;
     let methods = match own_endpoint {

@@ -1,6 +1,7 @@
 //! Passes a call on with the real access token, once more with a fresh one where the platform
 //! refuses it, and looks at the answer before anything of it goes out.
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 
 use actix_web::http::StatusCode;
@@ -12,6 +13,7 @@ use serde_json::Value;
 use super::answer_body::{CallAnswerBody, PlatformBody};
 use super::credentials::Caller;
 use super::deadline::Deadline;
+use super::json_escapes;
 use super::limits::InFlight;
 use super::query::CallQuery;
 use super::request_body::{RequestBody, Upload, broken};
@@ -34,6 +36,8 @@ pub(super) struct Forward<'a> {
     pub(super) head: &'a RequestHead,
     pub(super) query: &'a CallQuery<'a>,
     pub(super) caller: &'a Caller,
+    /// Whether the platform may act on the call: not while its token is waited for.
+    pub(super) is_out: Cell<bool>,
 }
 
 /// An answer whose beginning has been looked at.
@@ -120,9 +124,12 @@ impl Forward<'_> {
             query: Secret::new(self.query.with_token(self.api, token.text.expose())),
             headers: &self.headers(),
         };
+        self.is_out.set(true);
         let sent = self.caller.app.calls.send(&call, body).await;
         let answer = sent.map_err(|error| self.no_answer(&error))?;
-        self.look_at(answer, token).await
+        let seen = self.look_at(answer, token).await?;
+        self.is_out.set(!seen.refuses_token);
+        Ok(seen)
     }
 
     /// Reads the beginning. An answer that holds the real token, or that leads elsewhere, goes no
@@ -152,8 +159,10 @@ impl Forward<'_> {
             }
         };
         let text = token.text.expose().as_bytes();
+        let unescaped = json_escapes::resolved(&begun);
         let headers = answer.headers.iter().map(|(_, value)| value.as_slice());
-        if headers.chain([&*begun]).any(|bytes| holds(bytes, text)) {
+        let bodies = [&*begun, unescaped.as_deref().unwrap_or_default()];
+        if headers.chain(bodies).any(|bytes| holds(bytes, text)) {
             let app = &*self.caller.app.app.name;
             log::error!(app, client = &*self.caller.client.settings.name; "an answer of the platform to {} holds the access token; it is not passed on", self.head.path());
             return Err(unusable(
@@ -254,10 +263,21 @@ impl Forward<'_> {
             biased;
             done = call => done,
             broken = upload => Err(broken),
-            () = deadline.passed() => {
-                Err(GatewayError::new(ErrorCode::PlatformTimeout, SILENT))
-            }
+            () = deadline.passed() => Err(self.too_late()),
         }
+    }
+
+    fn too_late(&self) -> GatewayError {
+        if self.is_out.get() {
+            return GatewayError::new(ErrorCode::PlatformTimeout, SILENT);
+        }
+        let app = &self.caller.app.app;
+        log::warn!(app = &*app.name, client = &*self.caller.client.settings.name; "a call of {} was not made: no access token came in time", self.head.path());
+        GatewayError::new(
+            ErrorCode::PlatformUnavailable,
+            "No access token came in time, so the platform has not acted on the call. Try again in a moment.",
+        )
+        .retry_after(app.provider.total_timeout())
     }
 
     fn no_answer(&self, error: &CallError) -> GatewayError {

@@ -18,6 +18,7 @@ mod credentials;
 mod deadline;
 mod forward;
 mod gateway_token;
+mod json_escapes;
 mod limits;
 mod own_endpoints;
 mod query;

@@ -131,7 +131,7 @@ pub fn granted(text: String, expires_in: Duration) -> Result<GrantedToken, Unusa
     let token = token(text)?;
     if expires_in.is_zero() {
         return Err(Unusable(
-            "incomplete reply: it has no expires_in".to_owned(),
+            "incomplete reply: it has no expires_in above 0".to_owned(),
         ));
     }
     Ok(GrantedToken { token, expires_in })

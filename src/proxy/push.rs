@@ -25,6 +25,7 @@ impl PushBackend for PushForwarder {
         let appid = content.authorizer.as_ref().unwrap_or(&settings.appid);
         let app = (&*settings.app, &**appid, settings.provider);
         let identity = IdentityHeaders::of_app(&self.names, app, settings.source);
+        let id = request_id();
         let request = OwnRequest {
             upstream: &target.upstream,
             path: &target.path,
@@ -32,19 +33,24 @@ impl PushBackend for PushForwarder {
             media_type: media_type(content.format),
             lines: &identity.lines(),
             body: &content.body,
-            id: &request_id(),
+            id: &id,
             timeout: DELIVERY_MAX,
             answer_max: ANSWER_MAX,
         };
         let answer = self.requests.send(request).await.map_err(failure)?;
         let name = &target.upstream;
         let status = answer.status.as_u16();
+        // The backend has the id; the forwarder has logged only what is no answer.
+        let refused = |why: String| {
+            log::warn!(app = &*settings.app, request_id = &*id; "a pushed message: {why}");
+            failure(why)
+        };
         if !answer.status.is_success() {
-            return Err(failure(format!("{name} answered {status}")));
+            return Err(refused(format!("{name} answered {status}")));
         }
         match answer.end {
             BodyEnd::Whole => Ok(answer.body),
-            BodyEnd::Broken(error) => Err(failure(format!(
+            BodyEnd::Broken(error) => Err(refused(format!(
                 "{name} answered {status}, and then: {error}"
             ))),
             BodyEnd::TooLong => {

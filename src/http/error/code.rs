@@ -208,7 +208,7 @@ impl ErrorCode {
             Self::SessionExpired => ("session_expired", 401, "The session has ended"),
             Self::Forbidden => ("forbidden", 403, "Not for this user"),
             Self::SessionNotFound => ("session_not_found", 404, "No such session"),
-            Self::CodeInvalid => ("code_invalid", 400, "The login code is not valid"),
+            Self::CodeInvalid => ("code_invalid", 400, "The code is not valid"),
             Self::CodeUsed => ("code_used", 400, "The login code was used before"),
             Self::AppRequired => ("app_required", 400, "Name the app"),
             Self::AppUnknown => ("app_unknown", 400, "No such app"),
@@ -257,9 +257,11 @@ impl ErrorCode {
                 504,
                 "The platform was silent for too long",
             ),
-            Self::PlatformUnavailable => {
-                ("platform_unavailable", 503, "The platform does not answer")
-            }
+            Self::PlatformUnavailable => (
+                "platform_unavailable",
+                503,
+                "The platform cannot be used now",
+            ),
             Self::PlatformError => (
                 "platform_error",
                 502,

@@ -90,7 +90,14 @@ pub(crate) static COMPONENT: Platform = Platform {
             },
             read: |body| {
                 let status: Status = serde_json::from_slice(body)?;
-                Ok(parsed(status, None, Ok(())))
+                // Only a 0 says that it has begun.
+                let is_done = status.errcode == Some(Number(0));
+                let value = if is_done {
+                    Ok(())
+                } else {
+                    Err(users::no_errcode())
+                };
+                Ok(parsed(status, None, value))
             },
         },
         token: ComponentCallApi {

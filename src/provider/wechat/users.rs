@@ -33,7 +33,13 @@ pub(super) static APIS: UserApis = UserApis {
         read: |body| {
             let mut status: Status = serde_json::from_slice(body)?;
             let stale = status.take_key_refusal();
-            Ok(parsed(status, || Ok(!stale)))
+            // Only a 0 says that the key is good.
+            let is_good = status.errcode == Some(Number(0));
+            Ok(parsed(status, || match (stale, is_good) {
+                (true, _) => Ok(false),
+                (false, true) => Ok(true),
+                (false, false) => Err(no_errcode()),
+            }))
         },
     },
     reset_session_key: UserApi {
@@ -114,6 +120,10 @@ fn signed<'a>(path: &'static str, call: &UserCall<'a>) -> Call<'a> {
         .query("sig_method", "hmac_sha256")
 }
 
+pub(super) fn no_errcode() -> Unusable {
+    Unusable("incomplete reply: it has no errcode".to_owned())
+}
+
 fn phone_number(info: Option<PhoneInfo>) -> Result<PhoneNumber, Unusable> {
     let info = info.ok_or_else(|| Unusable("incomplete reply: it has no phone_info".to_owned()))?;
     let country = info.country_code.map(|code| code.to_string());
@@ -177,6 +187,14 @@ mod tests {
             r#"{"errcode":0,"phone_info":{"phoneNumber":"1","purePhoneNumber":"1"}}"#,
         ] {
             assert!(read(&APIS.phone_number, body).value.is_err(), "{body}");
+        }
+        for body in ["{}", r#"{"errcode":null}"#, r#"{"errmsg":"ok"}"#] {
+            let check = read(&APIS.check_session_key, body);
+            assert!(check.value.is_err() && check.error.is_none(), "{body}");
+        }
+        for body in [r#"{"errcode":0}"#, r#"{"errcode":"0","errmsg":"ok"}"#] {
+            let check = read(&APIS.check_session_key, body);
+            assert!(matches!(check.value, Ok(TokenUse::Taken(true))), "{body}");
         }
         assert!(
             read(&APIS.reset_session_key, r#"{"errcode":0}"#)

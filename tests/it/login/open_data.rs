@@ -295,6 +295,8 @@ async fn the_platform_says_whether_the_key_holds() {
             (502, "platform_error"),
         ),
         (json!("<html>"), (502, "platform_error")),
+        // Only a 0 is a yes.
+        (json!({}), (502, "platform_error")),
     ] {
         fault(
             &gateway,

@@ -280,6 +280,27 @@ async fn an_authorization_gives_both_tokens_and_its_end_takes_them() {
     assert!(reason.contains("61003"), "{reason}");
 }
 
+/// The event reaches one gateway. Another one has a token that is too new to be fetched again.
+#[tokio::test]
+async fn every_gateway_knows_of_a_withdrawal_once_a_token_is_refused() {
+    let scene = Scene::new();
+    let (one, other) = (scene.ready().await, scene.process());
+    let code = scene.wechat.platform.authorize(COMPONENT, APPID);
+    one.authorized(&code).await.unwrap();
+    let token = other.broker.token(&other.of).await.unwrap();
+    // As long as it is authorised, a new token that is refused stays in use.
+    let refused = other.broker.token_after(&other.of, &token).await;
+    assert!(matches!(refused, Err(AppTokenError::Unavailable { .. })));
+    assert!(scene.wechat.platform.withdraw(COMPONENT, APPID));
+    let authorizer = APPID.into();
+    let withdrawn = one.event(ComponentEvent::Withdrawn { authorizer });
+    withdrawn.await.unwrap();
+    let refused = other.broker.token_after(&other.of, &token).await;
+    assert!(matches!(refused, Err(AppTokenError::NotAuthorized { .. })));
+    let next = other.token(&other.of).await;
+    assert!(matches!(next, Err(AppTokenError::NotAuthorized { .. })));
+}
+
 #[tokio::test]
 async fn an_event_that_cannot_be_carried_out_is_to_come_again() {
     let scene = Scene::new();

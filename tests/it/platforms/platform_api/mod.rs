@@ -65,6 +65,7 @@ pub(crate) fn wechat(settings: SandboxSettings) -> Arc<Sandbox> {
                     web::scope("/wxa/test")
                         .route("/echo", web::to(echo))
                         .route("/leak", web::to(leak))
+                        .route("/leak-escaped", web::to(leak_escaped))
                         .route("/leak-header", web::to(leak_in_header))
                         .route("/redirect", web::to(redirect))
                         .route("/large", web::to(large))
@@ -135,6 +136,15 @@ async fn echo(
 
 async fn leak(request: HttpRequest) -> HttpResponse {
     HttpResponse::Ok().json(json!({ "errcode": 1, "errmsg": format!("at {}", request.uri()) }))
+}
+
+/// The token as JSON may write it too.
+async fn leak_escaped(request: HttpRequest) -> HttpResponse {
+    let token = token_of(&request);
+    let escaped: String = token.bytes().map(|byte| format!("\\u{byte:04X}")).collect();
+    HttpResponse::Ok()
+        .content_type("application/json")
+        .body(format!(r#"{{"errcode":0,"token":"{escaped}"}}"#))
 }
 
 async fn leak_in_header(request: HttpRequest) -> HttpResponse {

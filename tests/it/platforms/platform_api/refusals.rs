@@ -10,7 +10,7 @@ use hufu::secret::Secret;
 use serde_json::{Value, json};
 
 use super::{OTHER_SECRET, SECRET, calls, client, client_with, gateway, gateway_at, wechat};
-use crate::helpers::{APPID, Gateway, HttpAnswer, http, until};
+use crate::helpers::{APPID, Gateway, GatewayBuilder, HttpAnswer, RedisServer, http, until};
 
 /// A refusal in the platform's words.
 #[track_caller]
@@ -53,6 +53,8 @@ async fn an_sdk_reads_numbers_that_it_does_not_repeat_a_call_for() {
             "api_not_allowed",
         );
     }
+    let refused = with_token(&gateway, "/wxa/getwxacode", &token).await;
+    assert!(refused.text().contains("platform_api.clients.orders.allow"));
     let forged = format!("{}AAAA", &token[..token.len() - 4]);
     for dead in [forged.as_str(), "hufu_at_x", "hufu_at_"] {
         let refused = with_token(&gateway, "/wxa/msg_sec_check", dead).await;
@@ -159,6 +161,36 @@ async fn a_platform_that_is_down_or_silent_costs_few_calls() {
     }
     let fetches = calls(&gateway, "stable_token");
     assert!((1..=3).contains(&fetches), "{fetches}");
+    assert_eq!(calls(&gateway, "msg_sec_check"), 0);
+}
+
+/// What has not gone out may be repeated without a thought.
+#[tokio::test]
+async fn a_call_that_waits_for_a_token_in_vain_was_not_made() {
+    let redis = RedisServer::start(&[]);
+    let settings = "apps.shop.timeout = \"1s\"\n";
+    let gateway = GatewayBuilder::new()
+        .store(redis.url(""))
+        .config(settings.to_owned() + &client(""))
+        .start_with(wechat(SandboxSettings::default()));
+    // Another gateway fetches the token, or has died doing so.
+    let lease = format!("hufu:t:{{{APPID}}}:access:lease");
+    redis
+        .ask::<()>(&["SET", &lease, "Psomebody", "PX", "60000"])
+        .unwrap();
+    let body = json!({ "content": "x" });
+    let token = gateway.sdk_token().await;
+    for answer in [
+        gateway.call("/wxa/msg_sec_check", &body).await,
+        with_token(&gateway, "/wxa/msg_sec_check", &token).await,
+    ] {
+        assert_eq!(
+            (answer.status(), answer.code()),
+            (503, Some("platform_unavailable"))
+        );
+        assert!(answer.get("retry-after").is_some());
+        assert!(answer.text().contains("has not acted"), "{}", answer.text());
+    }
     assert_eq!(calls(&gateway, "msg_sec_check"), 0);
 }
 
