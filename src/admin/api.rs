@@ -146,7 +146,7 @@ fn in_operators_words(response: ServiceResponse<BoxBody>) -> ServiceResponse<Box
         .and_then(actix_web::Error::as_error::<GatewayError>);
     match error.filter(|error| error.code == ErrorCode::StoreUnavailable) {
         Some(error) => {
-            let detail = "The store does not answer, or refuses the call (the log of the gateway says which). What was to change may not have changed. Try again in a moment.";
+            let detail = "The store does not answer, or refuses the call, or what it keeps of the user cannot be read (the log of the gateway says which). What was to change may not have changed. Try again in a moment.";
             let error = GatewayError {
                 detail: detail.into(),
                 ..error.clone()

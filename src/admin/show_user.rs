@@ -7,7 +7,7 @@ use super::apps::CurrentApps;
 use super::user::UserQuery;
 use crate::http::GatewayError;
 use crate::http::answer::json;
-use crate::session::{Block, ClaimsPatch, SessionService, UserService};
+use crate::session::{Block, ClaimsPatch, KeptPatch, PatchLife, SessionService, UserService};
 
 #[derive(Serialize)]
 struct UserView<'a> {
@@ -49,10 +49,13 @@ pub(super) async fn show_user(
     sessions: web::Data<SessionService>,
     users: web::Data<UserService>,
 ) -> Result<HttpResponse, GatewayError> {
-    let (user, _) = query.find(&apps)?;
+    let (user, app) = query.find(&apps)?;
     let state = users.state(&user).await?;
     let none = ClaimsPatch::default();
-    let kept = state.patch.as_ref();
+    // A lasting change of the time before the app had a login hook reaches no login any more.
+    let is_obeyed =
+        |kept: &&KeptPatch| kept.until.is_some() || app.patch_life() == PatchLife::Lasting;
+    let kept = state.patch.as_ref().filter(is_obeyed);
     Ok(json(&UserView {
         app: &user.app,
         authorizer_appid: user.authorizer.as_deref(),

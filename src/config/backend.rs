@@ -46,9 +46,15 @@ fn path(text: &str, example: &str) -> Result<String, Wrong> {
     let is_path = text.starts_with('/')
         && text.len() <= 1024
         && text.bytes().all(|b| b.is_ascii_graphic() && b != b'#');
-    if is_path {
-        Ok(text.to_owned())
-    } else {
-        refuse("is not a path", format!("write it as in {example:?}"))
+    let form = format!("write it as in {example:?}");
+    if !is_path {
+        return refuse("is not a path", form);
     }
+    // A backend may read such a path as another one, which a route leads to.
+    let path = text.split('?').next().unwrap_or_default();
+    let decoded = path.to_ascii_lowercase().replace("%2e", ".");
+    if path.contains("//") || decoded.split('/').any(|part| matches!(part, "." | "..")) {
+        return refuse("has \"//\" or a segment of dots", form);
+    }
+    Ok(text.to_owned())
 }

@@ -18,7 +18,7 @@ const YET_ANOTHER: &str = "choose another, such as \"X-Account-Role\"";
 
 /// By these clients, proxies and servers treat a request, or an answer of `/auth/verify`, beside
 /// those of [`carrier::is_of_http`]. Which of them does, depends on what stands in front and behind.
-const ACTED_ON: [&str; 25] = [
+const ACTED_ON: [&str; 31] = [
     "age",
     "allow",
     "alt-svc",
@@ -27,6 +27,9 @@ const ACTED_ON: [&str; 25] = [
     "cdn-loop",
     "clear-site-data",
     "cookie2",
+    "dav",
+    "depth",
+    "destination",
     "early-data",
     "etag",
     "from",
@@ -34,6 +37,8 @@ const ACTED_ON: [&str; 25] = [
     "last-modified",
     "link",
     "location",
+    "lock-token",
+    "overwrite",
     "priority",
     "refresh",
     "retry-after",
@@ -41,6 +46,7 @@ const ACTED_ON: [&str; 25] = [
     "set-cookie2",
     "status",
     "strict-transport-security",
+    "timeout",
     "tracestate",
     "vary",
     "x-sendfile",
@@ -198,6 +204,9 @@ mod tests {
             "X-User\r\nA",
             "X-\u{430}dmin",
             "Host",
+            "Destination",
+            "Depth",
+            "Lock-Token",
             "authorization",
             "Cookie",
             "Set-Cookie",

@@ -6,10 +6,12 @@ use std::time::Duration;
 use super::parsers::{choice, duration_to};
 use super::problem::{Wrong, refuse};
 use super::reader::Section;
+use super::route_overlap::share_an_endpoint;
 use super::upstreams::Named;
 use super::{ServerSettings, backend, shared_secrets};
 use crate::identity::{LoginHookSettings, OnFailure};
 use crate::provider::settings::AppSettings;
+use crate::route::RouteTable;
 
 /// Any of them says that the operator wants a hook.
 const KEYS: [&str; 8] = [
@@ -46,6 +48,10 @@ pub(super) fn read(section: &mut Section<'_>, around: &Surroundings) -> Option<L
         "is longer than clients wait for a login",
         "write at most \"30s\"; one or two seconds are enough for a backend that looks something up",
     );
+    if let Some(twin) = first_twin(&apps) {
+        let what = format!("names {twin} twice");
+        section.warn("apps", &what, "remove one of the two");
+    }
     let timeout = section.value("timeout", times);
     let max_concurrent = section.positive(
         "max_concurrent",
@@ -70,6 +76,14 @@ pub(super) fn read(section: &mut Section<'_>, around: &Surroundings) -> Option<L
         on_failure,
         max_concurrent,
     })
+}
+
+fn first_twin(apps: &[Arc<str>]) -> Option<&str> {
+    let twin = apps
+        .iter()
+        .enumerate()
+        .find(|(at, app)| apps[..*at].contains(app));
+    twin.map(|(_, app)| &**app)
 }
 
 fn app(text: &str, apps: &[String]) -> Result<Arc<str>, Wrong> {
@@ -99,6 +113,19 @@ pub(super) fn warn(
         root.warn_below("login", "hook", &what, hint);
     }
     let upstream = upstreams.iter().find(|(name, _)| **name == *hook.upstream);
+    let shortest = upstream.and_then(|(_, upstream)| {
+        let upstream = upstream.as_ref()?;
+        let total = upstream.total_timeout.unwrap_or(hook.timeout);
+        Some(upstream.first_byte_timeout.min(total))
+    });
+    if shortest.is_some_and(|shortest| shortest < hook.timeout) {
+        let what = format!(
+            "timeout is longer than the one of upstreams.{}, which ends the question first",
+            hook.upstream
+        );
+        let hint = "write a shorter timeout here, or a longer one there";
+        root.warn_below("login", "hook", &what, hint);
+    }
     let most = upstream.and_then(|(_, upstream)| Some(upstream.as_ref()?.max_concurrent));
     if most.is_some_and(|most| (1..=hook.max_concurrent).contains(&most)) && of_hook().count() > 1 {
         let what = format!(
@@ -107,5 +134,38 @@ pub(super) fn warn(
         );
         let hint = "write a smaller max_concurrent here, or a larger one there";
         root.warn_below("login", "hook", &what, hint);
+    }
+}
+
+/// Warns of a route by which clients come to the hook: they could try what it answers.
+pub(super) fn warn_of_routes(
+    root: &Section<'_>,
+    hook: &LoginHookSettings,
+    upstreams: &[Named],
+    table: &RouteTable,
+    lines: &[Option<usize>],
+) {
+    let upstream = upstreams.iter().find(|(name, _)| **name == *hook.upstream);
+    let Some(upstream) = upstream.and_then(|(_, upstream)| upstream.as_deref()) else {
+        return;
+    };
+    let path = hook.path.split('?').next().unwrap_or_default();
+    for (index, route) in table.routes().iter().enumerate() {
+        let Some(sent) = route.rewrite.reverse(path) else {
+            continue;
+        };
+        let host = route.hosts.example();
+        let leads = table
+            .find(host.as_deref(), "POST", &sent)
+            .is_ok_and(|found| found == index);
+        if leads && share_an_endpoint(&route.upstream, upstream) {
+            let what = format!(
+                "{sent} leads clients to the login hook, {path} of {}",
+                hook.upstream
+            );
+            let hint = "keep that path out of the routes, or let the hook have a port of its own";
+            let line = lines.get(index).copied().flatten();
+            root.warn_at(line, &format!("routes[{index}]"), &what, hint);
+        }
     }
 }

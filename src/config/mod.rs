@@ -35,6 +35,7 @@ mod problem;
 mod push;
 mod reader;
 mod require;
+mod reused_secrets;
 mod route_overlap;
 mod routes;
 pub mod schema;

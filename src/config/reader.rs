@@ -16,6 +16,7 @@ use super::env::Variables;
 use super::manual;
 use super::problem::Problem;
 use crate::crypto::hash;
+use crate::secret::Secret;
 
 /// One reading of one file.
 #[derive(Debug)]
@@ -30,8 +31,18 @@ pub(super) struct Reader<'a> {
     findings: RefCell<Findings>,
     /// What each text that was read hashes to.
     sources: RefCell<Vec<[u8; 32]>>,
+    /// The secrets that were read.
+    pub(super) secrets: RefCell<Vec<PlacedSecret>>,
     /// What each key takes, for who asks.
     descriptions: Option<RefCell<Descriptions>>,
+}
+
+/// A secret, and where it stands.
+#[derive(Debug, Clone)]
+pub(super) struct PlacedSecret {
+    pub(super) line: Option<usize>,
+    pub(super) path: String,
+    pub(super) secret: Secret<String>,
 }
 
 /// What a reading found.
@@ -67,6 +78,7 @@ impl<'a> Reader<'a> {
             directory,
             variables,
             findings: RefCell::default(),
+            secrets: RefCell::default(),
             sources,
             descriptions: None,
         }
@@ -291,6 +303,11 @@ impl<'a> Section<'a> {
             .note_hidden(self.shown, key, secret);
     }
 
+    /// A key of this table, by its whole name.
+    pub(super) fn path_of(&self, key: &str) -> String {
+        format!("{}{key}", self.place.path)
+    }
+
     /// Something is wrong with a key.
     pub(super) fn problem(&self, key: &str, what: &str, hint: &str) {
         self.fault(
@@ -356,7 +373,7 @@ impl<'a> Section<'a> {
     }
 
     /// The line of a key, or of the table that lacks it.
-    fn line_of(&self, key: &str) -> Option<usize> {
+    pub(super) fn line_of(&self, key: &str) -> Option<usize> {
         let of_key = self
             .given
             .and_then(|table| table.get_key_value(key))

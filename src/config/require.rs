@@ -75,10 +75,20 @@ fn requirements(table: &mut Section<'_>, apps: &[String]) -> Requirements {
 }
 
 fn values<'a>(table: &Section<'a>, given: &Given<'a>) -> BTreeSet<RequiredValue> {
-    elements(table, given)
-        .iter()
-        .filter_map(|element| value(table, element))
-        .collect()
+    let mut values = BTreeSet::new();
+    for element in elements(table, given) {
+        let value = value(table, &element);
+        if value.is_some_and(|value| !values.insert(value)) {
+            let what = "is there twice";
+            table.warn_at(
+                Some(element.line),
+                &element.path,
+                what,
+                "remove one of them",
+            );
+        }
+    }
+    values
 }
 
 /// The elements of a list, or the one value.

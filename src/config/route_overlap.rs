@@ -5,6 +5,7 @@
 use super::reader::Section;
 use crate::assertion::believed;
 use crate::route::{AccessRule, HostPattern, PathRewrite, Route, RouteTable, below, may_lie_below};
+use crate::upstream::Upstream;
 
 /// Looks through the routes of a table, which stand in these lines.
 pub(super) fn check(root: &Section<'_>, table: &RouteTable, lines: &[Option<usize>]) {
@@ -156,14 +157,15 @@ fn manner(protected: &Route, other: &Route) -> &'static str {
 }
 
 /// One backend may stand in two upstreams, with two timeouts.
-fn share_a_backend(one: &Route, other: &Route) -> bool {
-    one.upstream.endpoints.iter().any(|place| {
-        other
-            .upstream
-            .endpoints
-            .iter()
-            .any(|other| place.is_same_place(other))
+pub(super) fn share_an_endpoint(one: &Upstream, other: &Upstream) -> bool {
+    one.endpoints.iter().any(|place| {
+        let mut others = other.endpoints.iter();
+        others.any(|other| place.is_same_place(other))
     })
+}
+
+fn share_a_backend(one: &Route, other: &Route) -> bool {
+    share_an_endpoint(&one.upstream, &other.upstream)
 }
 
 /// The path by which `other`, whose rule does not cover that of `protected`, takes a request to the

@@ -10,7 +10,7 @@ use super::problem::{Wrong, refuse};
 use super::reader::Section;
 use super::server::route_path;
 use super::upstreams::Named;
-use super::{failure, header_edits, require, route_overlap};
+use super::{failure, header_edits, login_hook, require, route_overlap};
 use crate::assertion::ReservedNames;
 use crate::http::FailureShape;
 use crate::identity::LoginHookSettings;
@@ -37,7 +37,7 @@ pub(super) struct Surroundings<'a> {
 /// The upstreams that the gateway calls by itself: no route needs to lead to them.
 pub(super) struct CalledUpstreams<'a> {
     for_pushes: Vec<&'a str>,
-    for_logins: Option<&'a str>,
+    for_logins: Option<&'a LoginHookSettings>,
 }
 
 impl<'a> CalledUpstreams<'a> {
@@ -48,12 +48,13 @@ impl<'a> CalledUpstreams<'a> {
         let backends = pushes.iter().filter_map(|push| push.backend.as_ref());
         Self {
             for_pushes: backends.map(|backend| &*backend.upstream).collect(),
-            for_logins: hook.map(|hook| &*hook.upstream),
+            for_logins: hook,
         }
     }
 
     fn has(&self, name: &str) -> bool {
-        self.for_pushes.contains(&name) || self.for_logins == Some(name)
+        let is_for_logins = self.for_logins.is_some_and(|hook| *hook.upstream == *name);
+        is_for_logins || self.for_pushes.contains(&name)
     }
 }
 
@@ -106,6 +107,9 @@ pub(super) fn read(
     // With a route left out the numbers would be wrong, and nobody would see the warnings.
     if !root.any_problems() {
         route_overlap::check(root, &table, &lines);
+        if let Some(hook) = around.called.for_logins {
+            login_hook::warn_of_routes(root, hook, around.upstreams, &table, &lines);
+        }
     }
     (table, failures)
 }

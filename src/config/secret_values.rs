@@ -3,7 +3,7 @@
 use super::checks;
 use super::description::{Description, Kind};
 use super::effective::Effective;
-use super::reader::{Given, Section};
+use super::reader::{Given, PlacedSecret, Section};
 use super::values::Text;
 use crate::files;
 use crate::secret::Secret;
@@ -51,6 +51,11 @@ impl<'a> Section<'a> {
             );
             return None;
         }
+        self.reader.secrets.borrow_mut().push(PlacedSecret {
+            line: self.line_of(place),
+            path: self.path_of(place),
+            secret: secret.clone(),
+        });
         Some(secret)
     }
 
@@ -99,6 +104,12 @@ impl<'a> Section<'a> {
                 )
             }));
         }
+        let placed = all.iter().map(|(line, path, secret)| PlacedSecret {
+            line: *line,
+            path: path.clone(),
+            secret: secret.clone(),
+        });
+        self.reader.secrets.borrow_mut().extend(placed);
         let texts: Vec<&str> = all
             .iter()
             .map(|(.., text)| text.expose().as_str())

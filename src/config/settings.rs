@@ -14,8 +14,8 @@ use super::{
 };
 use super::{
     admin, apps, assertion, claim_headers, cors, failure, identity, login, login_hook, open_data,
-    platform_api, platforms, routes, secrets, server, session, store, syntax, traces, upstreams,
-    verify, websockets,
+    platform_api, platforms, reused_secrets, routes, secrets, server, session, store, syntax,
+    traces, upstreams, verify, websockets,
 };
 use crate::assertion::{AssertionSettings, HeaderNames, ReservedNames};
 use crate::edge::Listen;
@@ -195,9 +195,13 @@ pub(super) fn read(root: &mut Section<'_>) -> Settings {
     if !root.any_problems() {
         server::diagnose_certificates(root, &server, &routes);
     }
-    let verify = root.section("verify", |section| verify::read(section, &session.carriers));
+    let reserved = reserved_names(&identity, assertion.as_ref());
+    let verify = root.section("verify", |section| {
+        verify::read(section, &session.carriers, &reserved)
+    });
     verify::warn(root, &verify, &server, &routes);
     open_data::warn(root, &open_data, &routes);
+    reused_secrets::check(root);
     Settings {
         cors: root.section("cors", cors::read),
         websockets: root.section("websockets", websockets::read),

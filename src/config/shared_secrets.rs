@@ -1,10 +1,14 @@
 //! Secrets that a backend shares with the gateway: one, or two while one is exchanged for the other.
 
+use std::collections::BTreeSet;
+
 use super::reader::Section;
 use crate::secret::Secret;
 
 /// Fewer characters are a password that somebody thought of.
 const SHORTEST: usize = 32;
+/// A random text of that length has more different characters, even of hexadecimal digits.
+const DIFFERENT: usize = 6;
 /// It may stand in a header.
 const LONGEST: usize = 256;
 /// One in use, and the one that is to replace it.
@@ -38,6 +42,11 @@ pub(super) fn read(section: &mut Section<'_>, is_wanted: bool) -> Option<Vec<Sec
                 "has {} characters; it needs {SHORTEST} to {LONGEST}",
                 secret.len()
             ))
+        } else if different(secret) < DIFFERENT {
+            Some(format!(
+                "has {} different characters, so it is no random one",
+                different(secret)
+            ))
         } else {
             None
         };
@@ -50,4 +59,8 @@ pub(super) fn read(section: &mut Section<'_>, is_wanted: bool) -> Option<Vec<Sec
         }
     }
     Some(secrets)
+}
+
+fn different(secret: &str) -> usize {
+    secret.bytes().collect::<BTreeSet<u8>>().len()
 }

@@ -5,6 +5,7 @@ use super::identity::{carries_token, is_header_name};
 use super::parsers::choice;
 use super::problem::{Wrong, refuse};
 use super::reader::Section;
+use crate::assertion::ReservedNames;
 use crate::endpoints::{AskingProxy, Believed};
 use crate::route::RouteTable;
 use crate::session::{TokenCarrier, carrier};
@@ -20,7 +21,11 @@ const PROXIES: [(&str, AskingProxy); 7] = [
 ];
 const HEADERS: [&str; 3] = ["uri_header", "method_header", "host_header"];
 
-pub(super) fn read(section: &mut Section<'_>, carriers: &[TokenCarrier]) -> Believed {
+pub(super) fn read(
+    section: &mut Section<'_>,
+    carriers: &[TokenCarrier],
+    reserved: &ReservedNames,
+) -> Believed {
     let proxy = section.optional("proxy", choice(PROXIES));
     let named = HEADERS.map(|key| section.optional(key, name));
     if section.has("proxy") {
@@ -38,6 +43,16 @@ pub(super) fn read(section: &mut Section<'_>, carriers: &[TokenCarrier]) -> Beli
                 key,
                 "names the same header as another key",
                 "each header says one thing: the URI, the method or the host",
+            );
+        }
+        if let Some(name) = name
+            .as_deref()
+            .filter(|name| reserved.contains(name.as_bytes()))
+        {
+            section.problem(
+                key,
+                &format!("\"{name}\" is a header by which the gateway says who the user is, so a proxy cannot say anything in it"),
+                "name a header that the proxy alone sets, as in \"X-Original-URI\"",
             );
         }
         if let Some(name) = name.as_deref().filter(|name| carries_token(carriers, name)) {

@@ -11,6 +11,7 @@ use actix_web::http::StatusCode;
 use actix_web::web::BytesMut;
 use tokio::time::timeout;
 
+use crate::clock::monotonic_now;
 use crate::crypto::{hash, random};
 use crate::http::head::HeaderLines;
 use crate::http::request_log::UpstreamCall;
@@ -105,13 +106,19 @@ impl OwnRequests {
             upgrade: None,
             guard: &guard,
         };
+        let started = monotonic_now();
         let mut call = UpstreamCall::default();
         let forwarded = self.forwarder.forward(outgoing, &mut call, request.id);
         // The log has more of it: the forwarder has written a line.
         let no_answer =
             |error: GatewayError| format!("{name} gave no answer ({})", error.code.word());
         let response = forwarded.await.map_err(no_answer)?;
-        let (body, end) = read(response.body, request.answer_max).await;
+        let (body, mut end) = read(response.body, request.answer_max).await;
+        let took = monotonic_now().saturating_duration_since(started);
+        if matches!(end, BodyEnd::Broken(_)) && took >= request.timeout {
+            let time = humantime::format_duration(request.timeout);
+            end = BodyEnd::Broken(format!("its body was not whole within {time}"));
+        }
         Ok(OwnAnswer {
             status: response.head.status,
             headers: response.head.headers,

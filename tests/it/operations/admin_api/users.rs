@@ -194,6 +194,21 @@ async fn what_changes_nothing_has_an_audit_line_too() {
 }
 
 #[tokio::test]
+async fn what_no_login_gets_any_more_is_not_shown() {
+    let redis = RedisServer::start(&[]);
+    let plain = gateway(&redis.url(""), "");
+    let hook = "login.hook.upstream = \"api\"\nlogin.hook.path = \"/hook\"\n\
+                login.hook.secrets = [\"one-that-is-long-enough-for-anybody\"]\n\
+                upstreams.api.endpoints = [\"http://127.0.0.1:9\"]\n";
+    let hooked = gateway(&redis.url(""), hook);
+    change(&plain, "alice", json!({"role": "staff"})).await;
+    for (gateway, kept) in [(&plain, json!({"role": "staff"})), (&hooked, json!({}))] {
+        let (_, shown) = admin(gateway, "GET", &of("", "alice")).await;
+        assert_eq!(shown["changed_claims"], kept, "{shown}");
+    }
+}
+
+#[tokio::test]
 async fn what_is_no_change_is_refused_by_its_name() {
     let gateway = gateway("memory:", CLAIMS);
     let login = gateway.login("alice").await;
