@@ -71,6 +71,20 @@ async fn a_number_of_zero_is_none() {
     assert_eq!(backend.count("POST"), 5);
 }
 
+/// The backend asks what became of an id that it has seen.
+#[tokio::test]
+async fn a_delivery_that_the_backend_refuses_is_in_the_log_by_its_id() {
+    let backend = Upstream::start(Script::answers("500 Internal Server Error", ""));
+    let gateway = Gateway::start(&pushed_to(&backend.url, SEALED));
+    assert_acknowledged(&sealed(&gateway, "<xml><MsgId>1</MsgId></xml>").await);
+    let (head, _) = backend.requests().swap_remove(0);
+    let head = head.to_lowercase();
+    let line = head
+        .lines()
+        .find_map(|line| line.strip_prefix("x-request-id: "));
+    gateway.logs(line.unwrap()).await;
+}
+
 /// A delivery goes on when the platform does not wait for it.
 #[tokio::test]
 async fn a_platform_that_leaves_does_not_cut_the_delivery_off() {
