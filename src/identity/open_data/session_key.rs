@@ -72,6 +72,11 @@ impl OpenDataFlow {
         let app = &self.app(&asker.user)?;
         let platform = app.session_key_api().ok_or(OpenDataError::Unsupported)?;
         self.admit(&asker.user).await?;
+        let tokens: &dyn AppTokenSource = &Impatient(&*self.tokens);
+        // Nothing is taken away for a call that cannot be made.
+        if let Err(error) = tokens.token(app).await {
+            return Err(Self::no_token(asker, "session_key", error));
+        }
         // A reset is for a key that may have leaked. If its outcome is lost, or a process dies in
         // the middle, nothing must open under the old key any more.
         let taken = self.keys.take_session_keys(&asker.user).await?;
@@ -87,7 +92,6 @@ impl OpenDataFlow {
             let login_call = app.provider.login_call();
             OpenDataError::ResetLost { login_call }
         };
-        let tokens: &dyn AppTokenSource = &Impatient(&*self.tokens);
         match tokens.with_token(app, call).await {
             Ok(Ok(ResetKey::Fresh(key))) => match self.keep_fresh(asker, key).await {
                 Ok(Written::Done) => Ok(()),

@@ -354,6 +354,35 @@ async fn a_reset_leaves_one_key_at_both_ends() {
 }
 
 #[tokio::test]
+async fn a_reset_takes_nothing_away_while_it_has_no_access_token() {
+    let gateway = start(&GatewayBuilder::new());
+    let token = gateway.token("alice").await;
+    let body = sealed(&gateway, "alice", &json!({}));
+    // Longer than the app's timeout.
+    fault(
+        &gateway,
+        "stable_token",
+        &json!({ "times": 9, "delay_ms": 60_000 }),
+    )
+    .await;
+    let reset = asked(&gateway, "POST", "/auth/session-key/reset", &token, None);
+    let opened = async {
+        until("the token to be asked for", async || {
+            gateway.wechat.platform.calls("stable_token") > 0
+        })
+        .await;
+        decrypt(&gateway, &token, &body).await.0
+    };
+    let ((status, answer), opened) = tokio::join!(reset, opened);
+    assert_eq!(
+        (status, &answer["code"]),
+        (503, &json!("platform_unavailable"))
+    );
+    assert_eq!(opened, 200);
+    assert_eq!(gateway.wechat.platform.calls("resetusersessionkey"), 0);
+}
+
+#[tokio::test]
 async fn a_page_of_another_site_is_refused() {
     let gateway = Gateway::start("session.carriers = [\"bearer\", \"cookie:sid\"]\n");
     let token = gateway.token("alice").await;
