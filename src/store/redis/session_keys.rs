@@ -5,9 +5,44 @@ use redis::cmd;
 
 use super::sessions::RedisStore;
 use crate::clock::UnixMillis;
+use crate::crypto::random;
 use crate::redis_client::Request;
 use crate::session::{SessionKey, SessionKeys, StoreError, TakenKeys, UserKey, Written};
 use crate::store::generation;
+
+/// A user's session_keys as they are stored, newest first, and when the platform last reset them.
+type StoredKeys = (Option<Vec<u8>>, Option<Vec<u8>>, Option<u64>);
+
+impl RedisStore {
+    /// Reads the keys, and takes them away if they are still there. A login may come between, and
+    /// then others are read.
+    async fn take_what_is_there(&self, user: &UserKey) -> Result<TakenKeys, StoreError> {
+        let key = self.keys.of_user(user);
+        let ticket: [u8; 16] = random::bytes();
+        let mut command = cmd("HMGET");
+        command.arg(&key).arg(&generation::FIELDS).arg("kr");
+        loop {
+            let (newest, other, reset_before): StoredKeys =
+                self.connector.call(&Request::Command(&command)).await?;
+            let mut script = self.scripts.take_keys.key(&key);
+            script.arg(&ticket);
+            for generation in [&newest, &other] {
+                script.arg(generation.as_deref().unwrap_or_default());
+            }
+            let before = reset_before.map(|before| before.to_string());
+            script.arg(before.unwrap_or_default());
+            let taken: Option<u64> = self.run(&script).await?;
+            if let Some(at) = taken {
+                let stored: Vec<_> = [newest, other].into_iter().flatten().collect();
+                return Ok(TakenKeys {
+                    keys: self.sealer.open_generations(&key, &stored),
+                    at: UnixMillis(at),
+                    reset_before: reset_before.map(UnixMillis),
+                });
+            }
+        }
+    }
+}
 
 #[async_trait]
 impl SessionKeys for RedisStore {
@@ -25,16 +60,7 @@ impl SessionKeys for RedisStore {
     }
 
     async fn take_session_keys(&self, user: &UserKey) -> Result<TakenKeys, StoreError> {
-        let take = async {
-            let key = self.keys.of_user(user);
-            let script = self.scripts.take_keys.key(&key);
-            let (at, before, stored): (u64, Option<u64>, Vec<Vec<u8>>) = self.run(&script).await?;
-            Ok(TakenKeys {
-                keys: self.sealer.open_generations(&key, &stored),
-                at: UnixMillis(at),
-                reset_before: before.map(UnixMillis),
-            })
-        };
+        let take = self.in_time(self.take_what_is_there(user));
         self.meter.watch("take_session_keys", take).await
     }
 

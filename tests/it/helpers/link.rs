@@ -26,6 +26,9 @@ pub(crate) enum Fault {
     /// Loses the so-manieth answer to this command that is no error, and all that follow it on the
     /// connection. The server has carried the command out.
     LoseOne(&'static str, Arc<AtomicUsize>),
+    /// Closes the connection in the place of the so-manieth answer to this command that is no error.
+    /// The server has carried the command out.
+    CloseOne(&'static str, Arc<AtomicUsize>),
     /// Closes every connection, the next time that something comes from the server.
     Close,
 }
@@ -217,6 +220,13 @@ fn answers(
                     if silent {
                         continue;
                     }
+                }
+                Fault::CloseOne(command, left)
+                    if name == command
+                        && answer[0] != b'-'
+                        && left.fetch_sub(1, Ordering::SeqCst) == 1 =>
+                {
+                    return;
                 }
                 Fault::Close => return,
                 Fault::Say(error) if !login => answer = format!("-{error}\r\n").into_bytes(),

@@ -17,6 +17,7 @@ mod races;
 mod redis;
 pub(crate) mod redis_conf;
 mod redis_socket;
+mod repeated_calls;
 mod replica_waits;
 mod schemes;
 mod sentinel_failover;

@@ -1,7 +1,8 @@
 -- What the session scripts share; it is put before each of them.
 --
 -- A user's hash holds a field for each session: its name (16 bytes) → "expiry:created", both in milliseconds; and the
--- newest session_keys in k0 and k1, and in kr when the platform last reset them. No field but a session's has 16 bytes.
+-- newest session_keys in k0 and k1, in kr when the platform last reset them, and in kt by whom and when they were last taken
+-- away for a reset. No field but a session's has 16 bytes.
 
 -- The store's time in milliseconds: the only clock that decides about a session.
 local function store_time()
