@@ -2,10 +2,10 @@
 //! no harm, and within a deadline; and gives its errors their meaning.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use super::base_url::BaseUrl;
+use super::bases::Bases;
 use super::client::{Call, CallError, CallFault, PlatformClient};
 use super::platform::{Meaning, Parsed, Platform, TokenApi, api_name};
 use super::registry::platform;
@@ -30,10 +30,7 @@ const MINUTE_MS: u64 = 60_000;
 pub(super) struct Engine {
     pub(super) platform: &'static Platform,
     pub(super) settings: AppSettings,
-    bases: Vec<BaseUrl>,
-    /// Where the last connection worked: a dead first address costs its connect timeout once, not
-    /// at every call.
-    preferred: AtomicUsize,
+    bases: Bases,
     client: PlatformClient,
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
@@ -100,8 +97,7 @@ impl Engine {
     ) -> Result<Self, SettingsError> {
         Ok(Self {
             platform: platform(settings.provider),
-            bases: settings.checked_bases()?,
-            preferred: AtomicUsize::new(0),
+            bases: Bases::new(settings.checked_bases()?),
             settings,
             client,
             clock,
@@ -175,17 +171,16 @@ impl Engine {
 
     /// One call, at the first address that can be connected to.
     async fn try_once<T>(&self, question: &Question<'_, T>, deadline: Instant) -> Try<T> {
-        let first = self.preferred.load(Ordering::Relaxed);
         let mut refused = Vec::new();
         let mut last_fault = CallFault::Peer(PeerTrouble::Other);
-        for offset in 0..self.bases.len() {
-            let at = (first + offset) % self.bases.len();
-            if offset > 0 && monotonic_now() >= deadline {
+        for (at, base) in self.bases.in_order() {
+            if !refused.is_empty() && monotonic_now() >= deadline {
                 break;
             }
-            let tried = match self.call(&self.bases[at], question, deadline).await {
+            let tried = match self.call(base, question, deadline).await {
                 Ok(reply) => self.judged(question.path, reply),
                 Err(CallError::NotSent { host, cause, fault }) => {
+                    self.bases.leave(at);
                     refused.push(format!("{host}: {cause}"));
                     last_fault = fault;
                     continue;
@@ -201,12 +196,11 @@ impl Engine {
                 }),
             };
             // After silence this call is lost, but the next one asks elsewhere.
-            let next = if matches!(tried, Try::Down(_)) {
-                (at + 1) % self.bases.len()
+            if matches!(tried, Try::Down(_)) {
+                self.bases.leave(at);
             } else {
-                at
-            };
-            self.preferred.store(next, Ordering::Relaxed);
+                self.bases.prefer(at);
+            }
             return tried;
         }
         Try::NotSent(NoAnswer {

@@ -13,6 +13,7 @@ pub mod server_calls;
 pub mod settings;
 pub mod untrusted;
 
+mod bases;
 mod component;
 mod douyin;
 mod engine;

@@ -3,7 +3,6 @@
 
 use std::fmt;
 use std::io;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use futures_util::stream;
@@ -12,6 +11,7 @@ use reqwest::{Body, Method, Response};
 use tokio::sync::mpsc;
 
 use super::base_url::BaseUrl;
+use super::bases::Bases;
 use super::client::{CallError, CallFault, OpenCall, PlatformClient};
 use super::registry::platform;
 use super::settings::{AppSettings, SettingsError};
@@ -20,11 +20,9 @@ use crate::secret::Secret;
 
 /// An app's platform, for calls that it does not make itself.
 pub struct ServerCalls {
-    bases: Vec<BaseUrl>,
+    bases: Bases,
     /// Where the platform itself is, whatever stands in for it.
     own: Vec<BaseUrl>,
-    /// Where the last connection worked.
-    preferred: AtomicUsize,
     client: PlatformClient,
 }
 
@@ -79,13 +77,12 @@ impl fmt::Debug for ServerAnswer {
 impl ServerCalls {
     pub fn new(settings: &AppSettings, client: PlatformClient) -> Result<Self, SettingsError> {
         Ok(Self {
-            bases: settings.checked_bases()?,
+            bases: Bases::new(settings.checked_bases()?),
             own: platform(settings.provider)
                 .base_urls
                 .iter()
                 .filter_map(|base| BaseUrl::parse(base).ok())
                 .collect(),
-            preferred: AtomicUsize::new(0),
             client,
         })
     }
@@ -94,7 +91,7 @@ impl ServerCalls {
     #[must_use]
     pub fn goes_to(&self, host: &str) -> bool {
         let host = host.strip_suffix(":80").unwrap_or(host);
-        let mut all = self.own.iter().chain(&self.bases);
+        let mut all = self.own.iter().chain(self.bases.all());
         all.any(|base| base.host().eq_ignore_ascii_case(host))
     }
 
@@ -106,26 +103,24 @@ impl ServerCalls {
         call: &ServerCall<'_>,
         body: ServerCallBody,
     ) -> Result<ServerAnswer, CallError> {
-        let first = self.preferred.load(Ordering::Relaxed);
-        let whole = match body {
-            ServerCallBody::Whole(whole) => whole,
-            stream @ ServerCallBody::Stream { .. } => {
-                let base = &self.bases[first % self.bases.len()];
-                let sent = self.send_to(base, call, stream).await;
-                if matches!(sent, Err(CallError::NotSent { .. })) {
-                    self.leave(first);
-                }
-                return sent;
-            }
+        let whole = match &body {
+            ServerCallBody::Whole(whole) => Some(whole.clone()),
+            ServerCallBody::Stream { .. } => None,
         };
+        let mut next_body = Some(body);
         let mut last = None;
-        for offset in 0..self.bases.len() {
-            let at = (first + offset) % self.bases.len();
-            let body = ServerCallBody::Whole(whole.clone());
-            match self.send_to(&self.bases[at], call, body).await {
-                Err(error @ CallError::NotSent { .. }) => last = Some(error),
+        for (at, base) in self.bases.in_order() {
+            let Some(body) = next_body.take() else {
+                break;
+            };
+            next_body = whole.clone().map(ServerCallBody::Whole);
+            match self.send_to(base, call, body).await {
+                Err(error @ CallError::NotSent { .. }) => {
+                    self.bases.leave(at);
+                    last = Some(error);
+                }
                 sent => {
-                    self.preferred.store(at, Ordering::Relaxed);
+                    self.bases.prefer(at);
                     return sent;
                 }
             }
@@ -135,13 +130,6 @@ impl ServerCalls {
             cause: "there is no address".to_owned(),
             fault: CallFault::Peer(PeerTrouble::Other),
         }))
-    }
-
-    /// Another address is preferred to this one, unless somebody else has seen to that.
-    fn leave(&self, at: usize) {
-        let next = (at + 1) % self.bases.len();
-        let relaxed = Ordering::Relaxed;
-        let _ = self.preferred.compare_exchange(at, next, relaxed, relaxed);
     }
 
     async fn send_to(
