@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use self::ask::granted;
 use super::fetched::{DatedFetch, NotFetched, RefreshTokens};
 use super::slot::{AppSlot, SlotKind};
-use super::state::{Origin, refused_twice, rest, unavailable};
+use super::state::{Origin, rest, unavailable};
 use super::ticket;
 use crate::backoff;
 use crate::clock::{Clock, UnixMillis, monotonic_now};
@@ -84,7 +84,7 @@ impl Fetcher {
                     }
                 }
                 (Ok(Some(TokenLease::Recent { wait })), None) => {
-                    let why = refused_twice(wait);
+                    let why = AppTokenError::refused_twice(wait);
                     return Err(slot.state.lock().pause(why, monotonic_now()));
                 }
                 (Ok(_), None) => {}

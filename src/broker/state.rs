@@ -116,7 +116,7 @@ impl TokenState {
                 return Refused::Use(held.token.clone());
             }
             if now < held.rests {
-                return Refused::Wait(refused_twice(held.rests - now));
+                return Refused::Wait(AppTokenError::refused_twice(held.rests - now));
             }
             if held.token.until.saturating_duration_since(now) > REFRESH.1 {
                 let before = self.ended_early.replace(now);
@@ -300,13 +300,6 @@ pub(super) fn unavailable(reason: String, retry_after: Duration) -> AppTokenErro
     }
 }
 
-pub(super) fn refused_twice(retry_after: Duration) -> AppTokenError {
-    unavailable(
-        "the platform refuses a token that it has just given".to_owned(),
-        retry_after,
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -440,7 +433,7 @@ mod tests {
         state.refused(&secret("t1"), later);
         assert!(matches!(state.wanted(later), Step::Obtain));
         assert!(state.store_is_down(later).is_none(), "an own one is better");
-        state.pause(refused_twice(REFUSED_TWICE), later);
+        state.pause(AppTokenError::refused_twice(REFUSED_TWICE), later);
         assert!(matches!(state.wanted(later + 29 * SECOND), Step::Use(_)));
         assert_eq!(state.last_resort(later).unwrap().text.expose(), "t1");
         // Whom the platform has refused it gets no call repeated with it.

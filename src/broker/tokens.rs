@@ -12,7 +12,7 @@ use tokio::sync::watch;
 
 use super::fetch::Fetcher;
 use super::slot::{ACCESS, AppSlot, SlotKind};
-use super::state::{Refused, Step, refused_twice, unavailable};
+use super::state::{Refused, Step, unavailable};
 use crate::clock::{Clock, monotonic_now};
 use crate::identity::{
     AccessToken, App, AppTicketSource, AppTokenError, AppTokenSource, ComponentStore,
@@ -134,7 +134,7 @@ impl AppTokenSource for TokenBroker {
         let token = self.0.obtained(&entry).await?;
         if token.text == refused.text {
             // Of a task that was under way before the refusal.
-            return Err(refused_twice(REFUSED_TWICE));
+            return Err(AppTokenError::refused_twice(REFUSED_TWICE));
         }
         Ok(token)
     }

@@ -61,6 +61,17 @@ pub enum AppTokenError {
     },
 }
 
+impl AppTokenError {
+    /// A token that was fresh was refused too.
+    #[must_use]
+    pub fn refused_twice(retry_after: Duration) -> Self {
+        Self::Unavailable {
+            reason: "the platform refuses a token that it has just given".to_owned(),
+            retry_after,
+        }
+    }
+}
+
 impl From<AppTokenError> for ExchangeError {
     /// Nothing was exchanged, since there is no token to exchange it with.
     fn from(error: AppTokenError) -> Self {
@@ -138,17 +149,15 @@ impl dyn AppTokenSource + '_ {
         let mut token = self.token(app).await?;
         let mut refused_before = false;
         loop {
-            let why = match call(token.clone()).await {
+            match call(token.clone()).await {
                 TokenUse::Taken(done) => return Ok(done),
-                TokenUse::Refused(why) => why,
-            };
-            if refused_before {
-                return Err(AppTokenError::Unavailable {
-                    reason: format!("the platform refuses a token that it has just given: {why}"),
-                    retry_after: REFUSED_TWICE,
-                });
+                TokenUse::Refused(why) => {
+                    log::info!(app = &*app.name; "the platform refused the access token ({why})");
+                }
             }
-            log::info!(app = &*app.name; "the platform refused the access token; the call is repeated with another one ({why})");
+            if refused_before {
+                return Err(AppTokenError::refused_twice(REFUSED_TWICE));
+            }
             token = self.token_after(app, &token).await?;
             refused_before = true;
         }

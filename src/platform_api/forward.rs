@@ -18,7 +18,7 @@ use super::limits::InFlight;
 use super::query::CallQuery;
 use super::request_body::{RequestBody, Upload, broken};
 use crate::http::{ErrorCode, GatewayError, RequestHead};
-use crate::identity::{AccessToken, AppTokenSource, REFUSED_TWICE};
+use crate::identity::{AccessToken, AppTokenSource, TokenUse};
 use crate::provider::client::CallError;
 use crate::provider::server_api::ServerApi;
 use crate::provider::server_calls::{ServerAnswer, ServerCall, ServerCallBody};
@@ -84,26 +84,18 @@ impl Forward<'_> {
 
     /// Repeats the call once, where the platform refuses the token.
     async fn with_fresh_token(&self, body: Bytes) -> Result<Seen, GatewayError> {
-        let app = &self.caller.app.app;
-        let mut token = self.tokens.token(app).await?;
-        let mut is_repeated = false;
-        loop {
-            let seen = self
-                .call(&token, ServerCallBody::Whole(body.clone()))
-                .await?;
-            if !seen.refuses_token {
-                return Ok(seen);
+        let call = |token: AccessToken| {
+            let body = ServerCallBody::Whole(body.clone());
+            async move {
+                match self.call(&token, body).await {
+                    Ok(seen) if seen.refuses_token => {
+                        TokenUse::Refused(format!("at a call of {}", self.head.path()))
+                    }
+                    called => TokenUse::Taken(called),
+                }
             }
-            if is_repeated {
-                return Err(GatewayError::new(
-                    ErrorCode::PlatformUnavailable,
-                    "The platform refuses an access token that it has just given.",
-                )
-                .retry_after(REFUSED_TWICE));
-            }
-            token = self.tokens.token_after(app, &token).await?;
-            is_repeated = true;
-        }
+        };
+        self.tokens.with_token(&self.caller.app.app, call).await?
     }
 
     /// A call that cannot be repeated. The next one has a fresh token if this one's was refused.

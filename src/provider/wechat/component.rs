@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::mini_program::{error, read};
 use super::server_api::SERVER_API;
-use super::{form, mini_program, tickets, users};
+use super::{TOKEN_REFUSED, form, mini_program, tickets, users};
 use crate::clock::UnixMillis;
 use crate::identity::PlatformCode::{self, Number};
 use crate::identity::{
@@ -152,10 +152,10 @@ const ERRORS: &[(PlatformCode, Meaning)] = &[
     (Number(40163), Meaning::CodeUsed),
     (Number(40226), Meaning::UserBlocked),
     (Number(45011), Meaning::TooOften),
-    // The component's token: wrong, another kind, or expired.
-    (Number(40001), Meaning::TokenRefused),
-    (Number(40014), Meaning::TokenRefused),
-    (Number(42001), Meaning::TokenRefused),
+    // The component's token.
+    (Number(TOKEN_REFUSED[0]), Meaning::TokenRefused),
+    (Number(TOKEN_REFUSED[1]), Meaning::TokenRefused),
+    (Number(TOKEN_REFUSED[2]), Meaning::TokenRefused),
     // Clients name the authorizer.
     (Number(40013), Meaning::NotAuthorized),
     (Number(61003), Meaning::NotAuthorized),

@@ -1,5 +1,6 @@
 //! The server side APIs, as backends call them.
 
+use super::TOKEN_REFUSED;
 use crate::crypto::hash;
 use crate::provider::server_api::{PageFacts, ServerApi, ServerRefusal};
 
@@ -33,7 +34,7 @@ pub(crate) static SERVER_API: ServerApi = ServerApi {
     ],
     header_prefix: "wechatmp-",
     error_fields: ["errcode", "errmsg"],
-    refused_token: &[40001, 40014, 42001],
+    refused_token: &TOKEN_REFUSED,
     refusal: |refusal| match refusal {
         ServerRefusal::NotAllowed => (48001, "api unauthorized"),
         ServerRefusal::NotAuthorized => (61003, "component is not authorized by this account"),

@@ -4,6 +4,7 @@
 use serde::Deserialize;
 use serde_json::json;
 
+use super::TOKEN_REFUSED;
 use crate::crypto::{hash, open_data};
 use crate::identity::PlatformCode::{self, Number};
 use crate::identity::{PhoneNumber, ResetKey, TokenUse};
@@ -68,8 +69,6 @@ const PHONE_NUMBER: &str = "/wxa/business/getuserphonenumber";
 const CHECK: &str = "/wxa/checksession";
 const RESET: &str = "/wxa/resetusersessionkey";
 
-/// An access_token that WeChat does not take: wrong, another kind, or expired.
-const TOKEN_REFUSED: [PlatformCode; 3] = [Number(40001), Number(40014), Number(42001)];
 /// There is no such session_key any more; the signature by it is wrong.
 const KEY_REFUSED: [PlatformCode; 2] = [Number(87007), Number(87009)];
 
@@ -139,10 +138,11 @@ pub(super) fn parsed<T>(
     value: impl FnOnce() -> Result<T, Unusable>,
 ) -> Parsed<TokenUse<T>> {
     let error = status.errcode.filter(|code| *code != Number(0));
-    let refused = error.as_ref().filter(|code| TOKEN_REFUSED.contains(code));
-    let (error, value) = match refused {
-        Some(code) => (None, Ok(TokenUse::Refused(format!("errcode {code}")))),
-        None => (error, value().map(TokenUse::Taken)),
+    let (error, value) = match error {
+        Some(Number(code)) if TOKEN_REFUSED.contains(&code) => {
+            (None, Ok(TokenUse::Refused(format!("errcode {code}"))))
+        }
+        error => (error, value().map(TokenUse::Taken)),
     };
     Parsed {
         error,
