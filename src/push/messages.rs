@@ -126,13 +126,15 @@ pub trait PushMessages: Send + Sync {
         most: usize,
     ) -> Result<DueMessages, StoreError>;
 
-    /// A kept message; `None`: it was delivered, has expired or cannot be read, and is not due any
-    /// more.
+    /// A kept message; `None`: it was delivered or has expired, and may still be listed as due.
     async fn kept(
         &self,
         owner: PushOwner<'_>,
         id: &MessageId,
     ) -> Result<Option<KeptMessage>, StoreError>;
+
+    /// A message that is not kept is not due any more.
+    async fn unlist(&self, owner: PushOwner<'_>, id: &MessageId) -> Result<(), StoreError>;
 
     /// A kept message is due in `due_in`.
     async fn postpone(

@@ -92,6 +92,7 @@ impl Redelivery {
         let app = &*settings.app;
         let owner = settings.owner();
         let Some(message) = self.store.kept(owner, id).await? else {
+            self.store.unlist(owner, id).await?;
             return Ok(Ok(()));
         };
         let age = now.since(message.since);

@@ -202,15 +202,23 @@ impl PushMessages for MemoryStore {
         self.run("kept_push", |entries, _| {
             let key = self.keys.pushed(owner, id);
             let Some(stored) = entries.kept(&key) else {
-                entries.edit_due(&self.keys.due(owner), |due| {
-                    due.remove(id);
-                });
                 return Ok(None);
             };
             match pushed::open_kept(&self.sealer, &key, stored) {
                 Ok(message) => Ok(Some(message)),
                 Err(Unreadable(why)) => Err(pushed::unreadable(why)),
             }
+        })
+    }
+
+    async fn unlist(&self, owner: PushOwner<'_>, id: &MessageId) -> Result<(), StoreError> {
+        self.run("unlist_push", |entries, _| {
+            if entries.kept(&self.keys.pushed(owner, id)).is_none() {
+                entries.edit_due(&self.keys.due(owner), |due| {
+                    due.remove(id);
+                });
+            }
+            Ok(())
         })
     }
 

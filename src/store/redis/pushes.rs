@@ -116,7 +116,6 @@ impl RedisStore {
         get.arg(&key);
         let stored: Option<Vec<u8>> = self.connector.call(&Request::Command(&get)).await?;
         let Some(stored) = stored.filter(|stored| stored.first() == Some(&pushed::KEPT)) else {
-            self.postpone_push(owner, id, None).await?;
             return Ok(None);
         };
         match pushed::open_kept(&self.sealer, &key, &stored) {
@@ -213,8 +212,17 @@ impl PushMessages for RedisStore {
         owner: PushOwner<'_>,
         id: &MessageId,
     ) -> Result<Option<KeptMessage>, StoreError> {
-        let kept = self.in_time(self.kept_push(owner, id));
+        let kept = self.kept_push(owner, id);
         self.meter.watch("kept_push", kept).await
+    }
+
+    async fn unlist(&self, owner: PushOwner<'_>, id: &MessageId) -> Result<(), StoreError> {
+        let unlist = async {
+            let mut script = self.scripts.unlist_push.key(self.keys.pushed(owner, id));
+            script.key(self.keys.due(owner)).arg(id);
+            Ok(self.connector.call(&Request::Script(&script)).await?)
+        };
+        self.meter.watch("unlist_push", unlist).await
     }
 
     async fn postpone(

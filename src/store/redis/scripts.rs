@@ -32,6 +32,7 @@ pub(crate) struct Scripts {
     pub(super) keep_push: Script,
     pub(super) settle_push: Script,
     pub(super) take_pushes: Script,
+    pub(super) unlist_push: Script,
     pub(super) postpone_push: Script,
 }
 
@@ -72,6 +73,7 @@ impl Scripts {
             keep_push: script!("keep_push.lua"),
             settle_push: script!("settle_push.lua"),
             take_pushes: script!("take_pushes.lua"),
+            unlist_push: script!("unlist_push.lua"),
             postpone_push: script!("postpone_push.lua"),
         }
     }

@@ -15,6 +15,7 @@ suite![
     a_kept_message_is_due_once_at_a_time,
     a_kept_message_that_is_delivered_is_not_due_any_more,
     what_was_delivered_is_not_kept,
+    only_what_is_not_kept_is_taken_off_the_list,
     a_dropped_message_is_gone,
     messages_and_answers_end_by_themselves,
     messages_of_several_apps_do_not_meet,
@@ -171,6 +172,21 @@ async fn what_was_delivered_is_not_kept(h: &Harness) {
     assert_eq!(due(h, HOUR, 10).await, (vec![], 0));
 }
 
+/// Reading alone takes nothing off it.
+async fn only_what_is_not_kept_is_taken_off_the_list(h: &Harness) {
+    let pushes = h.pushes();
+    keep(h, "1", Duration::ZERO, SHORT).await;
+    keep(h, "2", Duration::ZERO, HOUR).await;
+    h.pass(SHORT + Duration::from_millis(5)).await;
+    assert_eq!(pushes.kept(SHOP, &id(h, "1")).await.unwrap(), None);
+    assert_eq!(due(h, Duration::ZERO, 10).await.1, 2);
+    for number in ["1", "2"] {
+        pushes.unlist(SHOP, &id(h, number)).await.unwrap();
+    }
+    assert_eq!(due(h, HOUR, 10).await, (vec![id(h, "2")], 1));
+    assert!(pushes.kept(SHOP, &id(h, "2")).await.unwrap().is_some());
+}
+
 async fn a_dropped_message_is_gone(h: &Harness) {
     keep(h, "1", Duration::ZERO, HOUR).await;
     h.pushes().drop_kept(SHOP, &id(h, "1")).await.unwrap();
@@ -200,6 +216,7 @@ async fn messages_of_several_apps_do_not_meet(h: &Harness) {
         let due = pushes.take_due(other, HOUR, 10).await.unwrap();
         assert_eq!((due.messages, due.kept), (vec![], 0), "{other:?}");
         assert_eq!(pushes.kept(other, &kept).await.unwrap(), None, "{other:?}");
+        pushes.unlist(other, &kept).await.unwrap();
         pushes.postpone(other, &kept, HOUR).await.unwrap();
         pushes.drop_kept(other, &kept).await.unwrap();
         pushes.delivered(other, &kept, b"", HOUR).await.unwrap();
