@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::apps::CurrentApps;
 use super::operator::Operator;
 use super::outcome::outcome_of;
-use super::user::UserQuery;
+use super::user::{UserQuery, unreadable};
 use crate::http::answer::json;
 use crate::http::json_body::{Example, TypedObject};
 use crate::http::to_the_end::to_the_end;
@@ -80,6 +80,10 @@ async fn change(
                     "Nothing was changed: the record of session {session} cannot be read ({why}). Configure the key that sealed it, or end all sessions of the user."
                 ),
             ))
+        }
+        Ok(ClaimsChange::UnreadableState(state)) => {
+            log::warn!(audit = "claims", outcome = "failed", app = &*user.app, user = name.as_str(), set = set.as_str(), removed = removed.as_str(), by = &*operator.token, from = &*operator.address; "the claims of a user cannot be changed: {state}");
+            Err(unreadable(&state))
         }
         Err(error) => {
             let outcome = outcome_of(&error);

@@ -4,7 +4,7 @@ use actix_web::{HttpResponse, web};
 use serde::Serialize;
 
 use super::apps::CurrentApps;
-use super::user::UserQuery;
+use super::user::{UserQuery, unreadable};
 use crate::http::GatewayError;
 use crate::http::answer::json;
 use crate::session::{Block, ClaimsPatch, KeptPatch, PatchLife, SessionService, UserService};
@@ -50,7 +50,10 @@ pub(super) async fn show_user(
     users: web::Data<UserService>,
 ) -> Result<HttpResponse, GatewayError> {
     let (user, app) = query.find(&apps)?;
-    let state = users.state(&user).await?;
+    let state = users.state(&user).await?.map_err(|state| {
+        log::warn!(app = &*user.app, user = users.name_of(&user).as_str(); "a user cannot be shown: {state}");
+        unreadable(&state)
+    })?;
     let none = ClaimsPatch::default();
     // A lasting change of the time before the app had a login hook reaches no login any more.
     let is_obeyed =

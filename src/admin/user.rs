@@ -5,7 +5,7 @@ use serde::Deserialize;
 use super::apps::{CurrentApps, unknown_app};
 use crate::http::{ErrorCode, GatewayError};
 use crate::identity::{App, NamedApp};
-use crate::session::UserKey;
+use crate::session::{UnreadableState, UserKey};
 
 /// A user: an app's name, where there are several apps, the id of the app that it acts for, where it
 /// does, and the platform's name for the user in it. Never a token.
@@ -50,4 +50,12 @@ impl UserQuery {
         };
         Ok((user, app))
     }
+}
+
+/// What is kept of the user cannot be read, and the store is well.
+pub(super) fn unreadable(state: &UnreadableState) -> GatewayError {
+    GatewayError::new(
+        ErrorCode::Misconfigured,
+        format!("The store answers, but {state}."),
+    )
 }

@@ -164,6 +164,7 @@ impl From<LoginError> for GatewayError {
             // No time to come back: with this code it would not help.
             LoginError::HookFailed => Self::new(E::LoginHookFailed, "The backend that decides about logins has not answered, and the code is used up. Get a fresh one from the platform's login call."),
             LoginError::ClaimsTooLarge => Self::new(E::LoginClaimsTooLarge, "This user's claims are more than a session can have, and the code is used up. Get a fresh one from the platform's login call."),
+            LoginError::StateUnreadable => Self::new(E::Misconfigured, "What the gateway keeps of this user cannot be read. The user cannot log in until the operator has corrected that."),
             LoginError::Limited(refusal) => Self::from(refusal),
             LoginError::Platform(trouble) => Self { detail: of_login(&trouble).into(), ..Self::from(trouble) },
             LoginError::Store(error) => Self { detail: "Logging in is not possible right now. Try again in a moment.".into(), ..Self::from(error) },

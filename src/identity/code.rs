@@ -42,6 +42,8 @@ pub(super) enum Outcome {
     HookFailed,
     /// What the login brings and what operators have set break a limit together.
     ClaimsTooLarge,
+    /// What is kept of the user cannot be read; it may be a block.
+    StateUnreadable,
 }
 
 impl Outcome {
@@ -62,6 +64,7 @@ impl Outcome {
             Self::Refused { detail } => Err(LoginError::Refused { detail }),
             Self::HookFailed => Err(LoginError::HookFailed),
             Self::ClaimsTooLarge => Err(LoginError::ClaimsTooLarge),
+            Self::StateUnreadable => Err(LoginError::StateUnreadable),
         }
     }
 }

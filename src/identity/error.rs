@@ -48,6 +48,9 @@ pub enum LoginError {
     /// code was exchanged for that.
     #[error("the claims of the login and those that operators have set do not fit together")]
     ClaimsTooLarge,
+    /// What is kept of the user cannot be read; it may be a block. The code was exchanged for that.
+    #[error("what is kept of the user cannot be read")]
+    StateUnreadable,
     /// A quota of the gateway's own is used up. The code is as good as before, unless it is the
     /// user's quota: who the user is only the platform tells, and for that the code was exchanged.
     #[error(transparent)]
@@ -74,6 +77,7 @@ impl LoginError {
             Self::Refused { .. } => "login_refused",
             Self::HookFailed => "login_hook_failed",
             Self::ClaimsTooLarge => "login_claims_too_large",
+            Self::StateUnreadable => "misconfigured",
             Self::Limited(_) => "rate_limited",
             Self::Platform(trouble) => trouble.outcome(),
             Self::Store(_) => "store_unavailable",

@@ -29,5 +29,5 @@ pub use store::{
 pub use token::{SessionId, SessionToken, TokenError};
 pub use user::{ProviderKind, UserKey};
 pub use user_service::UserService;
-pub use user_state::{Block, KeptPatch, PatchLife, UserState};
+pub use user_state::{Block, KeptPatch, PatchLife, UnreadableState, UserState};
 pub use users::{Blocked, ClaimsChange, Users};

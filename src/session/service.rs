@@ -18,7 +18,7 @@ use crate::session::store::{
 };
 use crate::session::token::{self, KnownTokens, SessionId, SessionToken};
 use crate::session::user::UserKey;
-use crate::session::user_state::{Block, PatchLife};
+use crate::session::user_state::{Block, PatchLife, UnreadableState};
 
 /// A session that was just found alive.
 #[derive(Debug, Clone)]
@@ -99,6 +99,8 @@ pub enum SignedIn {
     Blocked(Block),
     /// Its claims and the changes of the user's claims break a limit together, and nothing was made.
     Unfit(ClaimsError),
+    /// Nobody knows whether the user is blocked, and nothing was made.
+    UnreadableState(UnreadableState),
 }
 
 /// What the operator has decided about sessions.
@@ -236,6 +238,7 @@ impl SessionService {
             }
             (Created::Blocked(block), _) => Ok(SignedIn::Blocked(block)),
             (Created::Unfit(error), _) => Ok(SignedIn::Unfit(error)),
+            (Created::UnreadableState(state), _) => Ok(SignedIn::UnreadableState(state)),
             (Created::Limited(_), None) => {
                 Err(StoreError::new("a limit that nobody set is used up"))
             }

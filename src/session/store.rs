@@ -10,7 +10,7 @@ use crate::session::claims::ClaimsError;
 use crate::session::model::{LoadedSession, RecordStamp, Session, SessionKey};
 use crate::session::token::SessionId;
 use crate::session::user::UserKey;
-use crate::session::user_state::{Block, PatchLife, UserState};
+use crate::session::user_state::{Block, PatchLife, UnreadableState, UserState};
 
 /// The store could not answer: nothing is known about the session. Never to be mistaken for "there
 /// is none".
@@ -117,6 +117,8 @@ pub enum Created {
     /// The claims that it brings and the changes that it has to obey break a limit together; nothing
     /// was written.
     Unfit(ClaimsError),
+    /// Nobody knows whether the user is blocked; nothing was written.
+    UnreadableState(UnreadableState),
 }
 
 /// A session's move to another token.
@@ -177,7 +179,7 @@ pub trait SessionStore: Send + Sync {
 
     /// Makes a session, keeps the session_key's generation and evicts what is over the cap, as one.
     /// A blocked user gets none. The settlement's reservation then stands as before, and so it does
-    /// for a user over the limit and for claims that do not fit.
+    /// for a user over the limit, for claims that do not fit and for a state that cannot be read.
     async fn create(&self, new: NewSession<'_>) -> Result<Created, StoreError>;
 
     /// What is known of a session without asking anybody; `None`: [`load`](Self::load) has to be
@@ -226,7 +228,10 @@ pub trait SessionStore: Send + Sync {
     async fn remove_all(&self, user: &UserKey) -> Result<u64, StoreError>;
 
     /// What an operator has decided about the user, and is still in force.
-    async fn user_state(&self, user: &UserKey) -> Result<UserState, StoreError>;
+    async fn user_state(
+        &self,
+        user: &UserKey,
+    ) -> Result<Result<UserState, UnreadableState>, StoreError>;
 
     /// How many sessions there are. The store scans nothing to find out.
     async fn count(&self) -> Result<SessionCount, StoreError>;

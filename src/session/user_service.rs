@@ -10,7 +10,7 @@ use crate::session::claims::ClaimsPatch;
 use crate::session::store::{SessionStore, StoreError};
 use crate::session::token;
 use crate::session::user::UserKey;
-use crate::session::user_state::{Block, PatchLife, UserState};
+use crate::session::user_state::{Block, PatchLife, UnreadableState, UserState};
 use crate::session::users::{Blocked, ClaimsChange, Users};
 
 /// Decides about users over a store.
@@ -28,7 +28,10 @@ impl UserService {
     }
 
     /// What is in force now.
-    pub async fn state(&self, user: &UserKey) -> Result<UserState, StoreError> {
+    pub async fn state(
+        &self,
+        user: &UserKey,
+    ) -> Result<Result<UserState, UnreadableState>, StoreError> {
         self.store.user_state(user).await
     }
 
@@ -72,7 +75,7 @@ impl UserService {
         let outcome = match &changed {
             Ok(ClaimsChange::Done { .. }) => "done",
             Ok(ClaimsChange::Unfit(_)) => "refused",
-            Ok(ClaimsChange::Unreadable(..)) => "unreadable",
+            Ok(ClaimsChange::Unreadable(..) | ClaimsChange::UnreadableState(_)) => "unreadable",
             Ok(ClaimsChange::Busy) => "busy",
             Err(_) => "store_unavailable",
         };

@@ -14,6 +14,18 @@ pub struct UserState {
     pub patch: Option<KeptPatch>,
 }
 
+/// A state that does not open: another program or another release wrote it. It may be a block, so
+/// nobody signs in on it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "what is kept of the user ({key}) cannot be read: {why} (block the user, then lift the block: this writes it anew, without the changed claims)"
+)]
+pub struct UnreadableState {
+    /// Its key in the store.
+    pub key: String,
+    pub why: &'static str,
+}
+
 /// The changes of a user's claims, as far as they are kept beside the sessions.
 #[derive(Debug, Clone, PartialEq)]
 pub struct KeptPatch {

@@ -7,7 +7,7 @@ use crate::session::claims::{Claims, ClaimsError, ClaimsPatch};
 use crate::session::store::StoreError;
 use crate::session::token::SessionId;
 use crate::session::user::UserKey;
-use crate::session::user_state::{Block, PatchLife};
+use crate::session::user_state::{Block, PatchLife, UnreadableState};
 
 /// Changes what is kept of users. `SessionStore::create` obeys it.
 #[async_trait]
@@ -62,4 +62,6 @@ pub enum ClaimsChange {
     Busy,
     /// This session's record cannot be read, and why; nothing was written.
     Unreadable(SessionId, &'static str),
+    /// What is kept of the user cannot be read; nothing was written.
+    UnreadableState(UnreadableState),
 }

@@ -11,7 +11,7 @@ use crate::crypto::encoding::{base64, from_base64};
 use crate::crypto::keyring::{DerivedBox, Keyring, NamingKey, OpenError};
 use crate::identity::StoredToken;
 use crate::secret::Secret;
-use crate::session::{RecordStamp, Session, SessionKey, StoreError, UserKey};
+use crate::session::{RecordStamp, Session, SessionKey, UnreadableState, UserKey};
 use crate::store::keys::Keys;
 use crate::store::successor::{self, Successor};
 use crate::store::{generation, record};
@@ -30,12 +30,11 @@ const KEY_TEXT: u8 = 0;
 pub(super) struct Unreadable(pub(super) &'static str);
 
 impl Unreadable {
-    /// The failure of an operation that needs the state of this user.
-    pub(super) fn of_state(self, keys: &Keys, user: &UserKey) -> StoreError {
-        let key = keys.state(keys.tag(user), user);
-        StoreError {
-            reason: format!("what is kept of a user ({key}) cannot be read: {}", self.0),
-            answered: true,
+    /// The state of this user cannot be read.
+    pub(super) fn of_state(self, keys: &Keys, user: &UserKey) -> UnreadableState {
+        UnreadableState {
+            key: keys.state(keys.tag(user), user),
+            why: self.0,
         }
     }
 }

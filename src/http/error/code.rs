@@ -267,7 +267,11 @@ impl ErrorCode {
                 502,
                 "The platform's answer cannot be used",
             ),
-            Self::Misconfigured => ("misconfigured", 500, "The gateway's settings are wrong"),
+            Self::Misconfigured => (
+                "misconfigured",
+                500,
+                "The operator has to correct something",
+            ),
             Self::StoreUnavailable => {
                 ("store_unavailable", 503, "Sessions cannot be looked up now")
             }

@@ -1,7 +1,7 @@
 //! The login hook within a login: what is refused before it is asked, and what its answer leads to.
 
 use super::LoginFlow;
-use super::lead::NoSession;
+use super::lead::{NoSession, unknown_user};
 use super::reservation::HeldCode;
 use crate::clock::monotonic_now;
 use crate::identity::code::Outcome;
@@ -21,7 +21,7 @@ impl LoginFlow {
         let Some(hook) = held.app.hook_time.and(self.hook.as_deref()) else {
             return Ok(());
         };
-        self.refuse_unasked(sign_in).await?;
+        self.refuse_unasked(held, sign_in).await?;
         let app = &*held.app.name;
         let request_id = held.request_id;
         let started = monotonic_now();
@@ -50,8 +50,13 @@ impl LoginFlow {
     /// Refuses what must not reach the backend: logins of a blocked user, and those beyond the
     /// user's quota, which is taken here instead of with the session. A user who is blocked
     /// meanwhile gets no session either.
-    async fn refuse_unasked(&self, sign_in: &mut SignIn) -> Result<(), NoSession> {
+    async fn refuse_unasked(
+        &self,
+        held: &HeldCode<'_>,
+        sign_in: &mut SignIn,
+    ) -> Result<(), NoSession> {
         let state = self.sessions.store().user_state(&sign_in.user).await?;
+        let state = state.map_err(|unreadable| unknown_user(&unreadable, held))?;
         if state.blocked.is_some() {
             return Err(NoSession::Verdict(Outcome::BlockedHere));
         }

@@ -18,7 +18,7 @@ use crate::identity::provider::Identity;
 use crate::secret::Secret;
 use crate::session::service::{IssuedSession, SignIn, SignedIn};
 use crate::session::store::Settlement;
-use crate::session::{StoreError, UserKey};
+use crate::session::{StoreError, UnreadableState, UserKey};
 
 /// How a login ends without a session.
 pub(super) enum NoSession {
@@ -149,8 +149,15 @@ impl LoginFlow {
                 log::error!(app = &*held.app.name, request_id = held.request_id; "login: no session: its claims and those that operators have set do not fit together: {error}");
                 Err(NoSession::Verdict(Outcome::ClaimsTooLarge))
             }
+            SignedIn::UnreadableState(state) => Err(unknown_user(&state, held)),
         }
     }
+}
+
+/// Nobody knows whether the user is blocked.
+pub(super) fn unknown_user(state: &UnreadableState, held: &HeldCode<'_>) -> NoSession {
+    log::error!(app = &*held.app.name, request_id = held.request_id; "login: no session: {state}");
+    NoSession::Verdict(Outcome::StateUnreadable)
 }
 
 /// A code that brought no identity: a verdict of the platform is kept for the others who wait for

@@ -93,6 +93,7 @@ impl OpenDataFlow {
             Ok(ClaimsChange::Done { .. }) => ("ok", None),
             Ok(ClaimsChange::Unfit(error)) => ("unfit", Some(error.to_string())),
             Ok(ClaimsChange::Unreadable(_, why)) => ("unreadable", Some(why.to_owned())),
+            Ok(ClaimsChange::UnreadableState(state)) => ("unreadable", Some(state.to_string())),
             Ok(ClaimsChange::Busy) => (
                 "busy",
                 Some("others changed the user all the time".to_owned()),

@@ -11,7 +11,7 @@ use crate::clock::UnixMillis;
 use crate::session::store::{Created, CreatedSession};
 use crate::session::{
     LoadedSession, Lookup, NewSession, Rotated, Rotation, SessionCount, SessionId, SessionStore,
-    StoreError, UserKey, UserState, Written,
+    StoreError, UnreadableState, UserKey, UserState, Written,
 };
 use crate::store::claims_change::{keeps_state, obeying};
 use crate::store::sealed::{Stored, stamp_of};
@@ -32,7 +32,10 @@ impl SessionStore for MemoryStore {
                     "the session would expire before it starts: the store's clock has jumped",
                 ));
             }
-            let state = self.state_of(entries, &new.session.user, now)?;
+            let state = match self.state_of(entries, &new.session.user, now) {
+                Ok(state) => state,
+                Err(unreadable) => return Ok(Created::UnreadableState(unreadable)),
+            };
             if let Some(block) = state.blocked.clone() {
                 return Ok(Created::Blocked(block));
             }
@@ -203,9 +206,12 @@ impl SessionStore for MemoryStore {
         self.run("remove_all", |entries, _| Ok(self.end_all(entries, user)))
     }
 
-    async fn user_state(&self, user: &UserKey) -> Result<UserState, StoreError> {
+    async fn user_state(
+        &self,
+        user: &UserKey,
+    ) -> Result<Result<UserState, UnreadableState>, StoreError> {
         self.run("user_state", |entries, now| {
-            self.state_of(entries, user, now)
+            Ok(self.state_of(entries, user, now))
         })
     }
 

@@ -6,20 +6,19 @@ use super::entries::{Entries, StoredValue};
 use super::store::MemoryStore;
 use crate::clock::UnixMillis;
 use crate::session::{
-    Block, Blocked, ClaimsChange, ClaimsPatch, PatchLife, SessionId, StoreError, UserKey,
-    UserState, Users,
+    Block, Blocked, ClaimsChange, ClaimsPatch, PatchLife, SessionId, StoreError, UnreadableState,
+    UserKey, UserState, Users,
 };
 use crate::store::claims_change::{ChangedRecords, patched};
 
 impl MemoryStore {
-    /// What is kept of the user and still in force. Nobody signs in on a state that cannot be read:
-    /// it may be a block.
+    /// What is kept of the user and still in force.
     pub(super) fn state_of(
         &self,
         entries: &Entries,
         user: &UserKey,
         now: UnixMillis,
-    ) -> Result<UserState, StoreError> {
+    ) -> Result<UserState, UnreadableState> {
         let key = self.keys.state(self.keys.tag(user), user);
         let opened = self
             .sealer
@@ -78,7 +77,10 @@ impl Users for MemoryStore {
         life: PatchLife,
     ) -> Result<ClaimsChange, StoreError> {
         self.run("change_claims", |entries, now| {
-            let before = self.state_of(entries, user, now)?;
+            let before = match self.state_of(entries, user, now) {
+                Ok(state) => state,
+                Err(unreadable) => return Ok(ClaimsChange::UnreadableState(unreadable)),
+            };
             let state = match patched(before, patch, now, life) {
                 Ok(state) => state,
                 Err(error) => return Ok(ClaimsChange::Unfit(error)),

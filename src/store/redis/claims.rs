@@ -38,7 +38,10 @@ impl RedisStore {
         for round in 1..=ROUNDS {
             let began = monotonic_now();
             let (read, ids) = tokio::try_join!(self.read_state(user), self.index_of(user))?;
-            let before = self.opened_state(user, &read.stored)?.at(read.now);
+            let before = match self.opened_state(user, &read.stored) {
+                Ok(state) => state.at(read.now),
+                Err(unreadable) => return Ok(ClaimsChange::UnreadableState(unreadable)),
+            };
             let mut records = ChangedRecords::new(patch);
             for some in ids.chunks(AT_ONCE) {
                 for (id, stored) in some.iter().zip(self.read_stored(some).await?) {

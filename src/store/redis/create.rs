@@ -32,13 +32,13 @@ impl RedisStore {
             // Stale is fine: the session stands, and whoever took the reservation over answers for
             // themselves.
             (Ok(made @ Created::Made(_)), Ok(_)) => Ok(made),
-            (Ok(refused @ (Created::Limited(_) | Created::Blocked(_) | Created::Unfit(_))), _) => {
-                self.reopen_code(settlement).await;
-                Ok(refused)
-            }
             (Ok(Created::Made(_)), Err(error)) | (Err(error), _) => {
                 self.undo(new, settlement).await;
                 Err(error)
+            }
+            (Ok(refused), _) => {
+                self.reopen_code(settlement).await;
+                Ok(refused)
             }
         }
     }
@@ -101,8 +101,13 @@ impl RedisStore {
                 }
                 -3 => {
                     let stored = found.into_iter().next().unwrap_or_default();
-                    let state = self.opened_state(&new.session.user, &stored)?;
-                    let state = state.at(UnixMillis(number));
+                    let state = match self.opened_state(&new.session.user, &stored) {
+                        Ok(state) => state.at(UnixMillis(number)),
+                        Err(unreadable) => {
+                            affected.none();
+                            return Ok(Created::UnreadableState(unreadable));
+                        }
+                    };
                     if let Some(block) = state.blocked {
                         affected.none();
                         return Ok(Created::Blocked(block));

@@ -18,7 +18,7 @@ use crate::redis_client::{Connections, Deployment, Invocation, Pools, Request, T
 use crate::session::store::Created;
 use crate::session::{
     LoadedSession, Lookup, NewSession, Rotated, Rotation, SessionCount, SessionId, SessionStore,
-    StoreError, UserKey, UserState, Written,
+    StoreError, UnreadableState, UserKey, UserState, Written,
 };
 use crate::store::keys::Keys;
 use crate::store::meter::Meter;
@@ -212,7 +212,10 @@ impl SessionStore for RedisStore {
             .await
     }
 
-    async fn user_state(&self, user: &UserKey) -> Result<UserState, StoreError> {
+    async fn user_state(
+        &self,
+        user: &UserKey,
+    ) -> Result<Result<UserState, UnreadableState>, StoreError> {
         self.meter
             .watch("user_state", self.read_user_state(user))
             .await

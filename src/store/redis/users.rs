@@ -8,7 +8,8 @@ use super::sessions::RedisStore;
 use crate::clock::{UnixMillis, monotonic_now};
 use crate::redis_client::Request;
 use crate::session::{
-    Block, Blocked, ClaimsChange, ClaimsPatch, PatchLife, StoreError, UserKey, UserState, Users,
+    Block, Blocked, ClaimsChange, ClaimsPatch, PatchLife, StoreError, UnreadableState, UserKey,
+    UserState, Users,
 };
 
 /// A user's state as it was read.
@@ -22,18 +23,21 @@ pub(super) struct ReadState {
 type BlockAnswer = (bool, u64, Vec<Vec<u8>>, Vec<u8>);
 
 impl RedisStore {
-    pub(super) async fn read_user_state(&self, user: &UserKey) -> Result<UserState, StoreError> {
+    pub(super) async fn read_user_state(
+        &self,
+        user: &UserKey,
+    ) -> Result<Result<UserState, UnreadableState>, StoreError> {
         let read = self.read_state(user).await?;
-        Ok(self.opened_state(user, &read.stored)?.at(read.now))
+        let opened = self.opened_state(user, &read.stored);
+        Ok(opened.map(|state| state.at(read.now)))
     }
 
-    /// What these bytes under the user's state key say. Nobody signs in on a state that cannot be
-    /// read: it may be a block.
+    /// What these bytes under the user's state key say.
     pub(super) fn opened_state(
         &self,
         user: &UserKey,
         stored: &[u8],
-    ) -> Result<UserState, StoreError> {
+    ) -> Result<UserState, UnreadableState> {
         let opened = self.sealer.open_state(user, stored);
         opened.map_err(|why| why.of_state(&self.keys, user))
     }

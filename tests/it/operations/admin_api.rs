@@ -6,10 +6,12 @@ mod busy;
 mod command;
 mod openapi;
 mod tokens;
+mod unreadable;
 mod users;
 
 use std::collections::BTreeSet;
 
+use hufu::crypto::keyring::generate_key;
 use serde_json::{Value, json};
 
 use crate::helpers::{APPID, Gateway, RedisServer, http, probe, until};
@@ -18,6 +20,15 @@ const TOKEN: &str = "an-admin-token-that-nobody-may-see";
 
 fn gateway(store: &str, config: &str) -> Gateway {
     Gateway::on(store, &format!("admin.token = \"{TOKEN}\"\n{config}"))
+}
+
+/// Keys for gateways that share a Redis.
+fn keys() -> String {
+    format!(
+        "secrets.keys = [\"{}\"]\nsecrets.naming_key = \"{}\"\n",
+        generate_key(),
+        generate_key()
+    )
 }
 
 fn gateways(config: &str) -> Vec<(Gateway, Option<RedisServer>)> {

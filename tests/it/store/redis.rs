@@ -235,7 +235,15 @@ async fn a_full_redis_takes_no_login_and_keeps_those_who_are_signed_in() {
             matches!(blocked, Blocked::Done { ended, .. } if ended == sessions),
             "{blocked:?}"
         );
-        assert!(h.store().user_state(&user).await.unwrap().blocked.is_some());
+        assert!(
+            h.store()
+                .user_state(&user)
+                .await
+                .unwrap()
+                .unwrap()
+                .blocked
+                .is_some()
+        );
         assert!(h.users().unblock(&user).await.unwrap().is_some());
     }
     assert!(!h.alive(&kept).await);

@@ -193,6 +193,18 @@ async fn the_openapi_file_describes_what_the_api_answers() {
     assert_eq!(status, 500);
     assert!(text(&body, "detail").contains(&id), "{body}");
     hold("PATCH", "/admin/api/users/claims", status, &body);
+    // What is kept of a user cannot be read either.
+    let path = format!("/users/claims{other}");
+    let (status, body) = ask_with(&on, "PATCH", &path, Some(TOKEN), patch.as_ref()).await;
+    assert_eq!(status, 200, "{body}");
+    for state in redis.ask::<Vec<String>>(&["KEYS", "hufu:a:*"]).unwrap() {
+        redis
+            .ask::<()>(&["SET", &state, "damaged", "KEEPTTL"])
+            .unwrap();
+    }
+    let (status, body) = admin(&on, "GET", &format!("/users{other}")).await;
+    assert_eq!(status, 500, "{body}");
+    hold("GET", "/admin/api/users", status, &body);
     redis.kill();
     for (method, template) in operations() {
         let path = template

@@ -7,7 +7,7 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
 use super::command::Cli;
-use super::{TOKEN, admin, alive, ask_with, gateway, gateways, openid, text};
+use super::{TOKEN, admin, alive, ask_with, gateway, gateways, keys, openid, text};
 use crate::helpers::{Fault, Gateway, Link, RedisServer, http, until};
 
 const CLAIMS: &str = "session.visible_claims = [\"role\", \"vip\"]\n";
@@ -196,11 +196,12 @@ async fn what_changes_nothing_has_an_audit_line_too() {
 #[tokio::test]
 async fn what_no_login_gets_any_more_is_not_shown() {
     let redis = RedisServer::start(&[]);
-    let plain = gateway(&redis.url(""), "");
+    let keys = keys();
+    let plain = gateway(&redis.url(""), &keys);
     let hook = "login.hook.upstream = \"api\"\nlogin.hook.path = \"/hook\"\n\
                 login.hook.secrets = [\"one-that-is-long-enough-for-anybody\"]\n\
                 upstreams.api.endpoints = [\"http://127.0.0.1:9\"]\n";
-    let hooked = gateway(&redis.url(""), hook);
+    let hooked = gateway(&redis.url(""), &(keys + hook));
     change(&plain, "alice", json!({"role": "staff"})).await;
     for (gateway, kept) in [(&plain, json!({"role": "staff"})), (&hooked, json!({}))] {
         let (_, shown) = admin(gateway, "GET", &of("", "alice")).await;

@@ -109,13 +109,14 @@ async fn changes_add_up_and_a_block_keeps_them(h: &Harness) {
             .user_state(&owner)
             .await
             .unwrap()
+            .unwrap()
             .blocked
             .is_some()
     );
     let (_, seen) = h.only("a").await.unwrap();
     assert!(seen.expires_in.unwrap() > 2 * PatchLife::LASTS);
     h.users().unblock(&owner).await.unwrap();
-    let state = h.store().user_state(&owner).await.unwrap();
+    let state = h.store().user_state(&owner).await.unwrap().unwrap();
     assert_eq!(
         state.patch.unwrap().patch,
         patch(serde_json::json!({"role": "staff", "scope": null}))

@@ -6,7 +6,9 @@ use futures_util::future::join_all;
 use hufu::clock::UnixMillis;
 use hufu::identity::Reservation;
 use hufu::session::store::{Created, Settlement};
-use hufu::session::{Block, Blocked, NewSession, Session, SessionId, UserKey};
+use hufu::session::{
+    Block, Blocked, ClaimsChange, ClaimsPatch, NewSession, PatchLife, Session, SessionId, UserKey,
+};
 
 use super::{Case, HOUR, SHORT};
 use crate::helpers::store::user;
@@ -42,7 +44,10 @@ async fn a_block_ends_all_sessions_and_lets_none_come_until_it_is_lifted(h: &Har
         h.sign_in(&owner, HOUR, HOUR).await,
     ];
     let kept = h.sign_in(&other, HOUR, HOUR).await;
-    assert_eq!(h.store().user_state(&owner).await.unwrap().blocked, None);
+    assert_eq!(
+        h.store().user_state(&owner).await.unwrap().unwrap().blocked,
+        None
+    );
     let (block, ended) = block(h, &owner, None).await;
     assert_eq!((ended, block.reason.as_str()), (2, "fraud"));
     for id in &ids {
@@ -50,7 +55,7 @@ async fn a_block_ends_all_sessions_and_lets_none_come_until_it_is_lifted(h: &Har
     }
     assert!(h.alive(&kept).await);
     assert_eq!(
-        h.store().user_state(&owner).await.unwrap().blocked,
+        h.store().user_state(&owner).await.unwrap().unwrap().blocked,
         Some(block.clone())
     );
     let (id, refused) = try_sign_in(h, &owner).await;
@@ -75,7 +80,10 @@ async fn a_block_ends_by_itself(h: &Harness) {
         Created::Blocked(_)
     ));
     h.pass(SHORT).await;
-    assert_eq!(h.store().user_state(&owner).await.unwrap().blocked, None);
+    assert_eq!(
+        h.store().user_state(&owner).await.unwrap().unwrap().blocked,
+        None
+    );
     h.sign_in(&owner, HOUR, HOUR).await;
     assert!(h.only("a").await.is_none());
 }
@@ -170,8 +178,20 @@ async fn nobody_signs_in_on_a_state_that_cannot_be_read(h: &Harness) {
     overwrite(b"\x01damaged").await;
     let session = h.session(&owner, HOUR).await;
     let new = new_session(h.fresh_id(&owner), &session, HOUR);
-    let error = h.store().create(new).await.unwrap_err();
-    assert!(error.answered && error.reason.contains(&key), "{error}");
+    let refused = h.store().create(new).await.unwrap();
+    assert!(
+        matches!(&refused, Created::UnreadableState(state) if state.key == key),
+        "{refused:?}"
+    );
+    let read = h.store().user_state(&owner).await.unwrap();
+    assert_eq!(read.unwrap_err().key, key);
+    let staff = ClaimsPatch::new(vec![("role".to_owned(), None)]).unwrap();
+    let changed = h.users().change_claims(&owner, &staff, PatchLife::Lasting);
+    let changed = changed.await.unwrap();
+    assert!(
+        matches!(&changed, ClaimsChange::UnreadableState(state) if state.key == key),
+        "{changed:?}"
+    );
     // An operator who decides anew is not held up.
     let _ = block(h, &owner, None).await;
     assert!(matches!(
