@@ -18,11 +18,19 @@ use base64::Engine as _;
 use crate::helpers::programs::{node_with, python_with};
 use crate::helpers::{Gateway, Upstream};
 
-/// Reads a list of assertions, and says of each whose it is, or null.
+/// Reads a list of assertions, and says of each whose it is, or null. The library's clock stands
+/// still at the given time, so the outcome does not depend on how long the machine takes.
 const PYTHON: &str = "
-import json, sys
+import datetime, json, sys
+import jwt.api_jwt
+asked = json.load(sys.stdin)
+class StoppedClock(datetime.datetime):
+    @classmethod
+    def now(cls, tz=None):
+        return datetime.datetime.fromtimestamp(asked['now'], tz)
+jwt.api_jwt.datetime = StoppedClock
 said = []
-for assertion in json.load(sys.stdin):
+for assertion in asked['assertions']:
     try:
         said.append(identity(assertion)['sub'])
     except jwt.PyJWTError:
@@ -32,8 +40,14 @@ print(json.dumps(said))
 const NODE: &str = "
 const chunks = [];
 for await (const chunk of process.stdin) chunks.push(chunk);
+const { now, assertions } = JSON.parse(Buffer.concat(chunks));
+const Clock = Date;
+globalThis.Date = class extends Clock {
+  constructor(...time) { super(...(time.length ? time : [now * 1000])); }
+  static now() { return now * 1000; }
+};
 const said = [];
-for (const assertion of JSON.parse(Buffer.concat(chunks))) {
+for (const assertion of assertions) {
   said.push(await identity(assertion).then((payload) => payload.sub, () => null));
 }
 console.log(JSON.stringify(said));
@@ -73,7 +87,7 @@ impl Verifier {
         }
     }
 
-    async fn says(&self, assertions: &[String]) -> Vec<Option<String>> {
+    async fn says(&self, assertions: &[String], now: &Value) -> Vec<Option<String>> {
         let mut child = Command::new(&self.program)
             .arg(&self.script)
             .env_remove("http_proxy")
@@ -85,7 +99,7 @@ impl Verifier {
             .spawn()
             .unwrap();
         let mut stdin = child.stdin.take().unwrap();
-        let asked = json!(assertions).to_string();
+        let asked = json!({ "now": now, "assertions": assertions }).to_string();
         stdin.write_all(asked.as_bytes()).await.unwrap();
         drop(stdin);
         let output = child.wait_with_output().await.unwrap();
@@ -198,7 +212,7 @@ async fn the_verifiers_of_the_page_take_the_gateway_at_its_word_and_nobody_else(
     ];
     let all: Vec<String> = right.iter().chain(&wrong).cloned().collect();
     for verifier in verifiers(&gateway) {
-        let said = verifier.says(&all).await;
+        let said = verifier.says(&all, &claims["iat"]).await;
         assert_eq!(said.len(), all.len());
         for (at, (said, assertion)) in said.iter().zip(&all).enumerate() {
             let expected = (at < right.len()).then(|| claims["sub"].as_str().unwrap());
