@@ -1,12 +1,19 @@
 //! The token of an app for which another one acts. It is got with a refresh token, and what gets the
 //! refresh token back where it is lost: the platform is asked before a person is.
 
+use std::borrow::Cow;
+use std::time::Duration;
+
 use super::fetched::{Fetched, NotFetched, RefreshTokens};
 use crate::identity::{
     AccessToken, App, AppTokenSource, ComponentApi, ComponentStore, ExchangeError, PlatformCode,
-    Refreshed, TokenName,
+    RefreshTokenMark, Refreshed, TokenName,
 };
 use crate::secret::Secret;
+use crate::session::Written;
+
+/// When to ask again where another gateway has changed what is kept.
+const AGAIN: Duration = Duration::from_secs(2);
 
 /// One authorizer, and the app that acts for it.
 pub(super) struct Authorizer<'a> {
@@ -24,8 +31,8 @@ impl Authorizer<'_> {
         store: &dyn ComponentStore,
         tokens: &dyn AppTokenSource,
     ) -> Result<Fetched, NotFetched> {
-        let kept = store.refresh_token(self.name).await?;
-        if let Some(kept) = &kept {
+        let found = store.refresh_token(self.name).await?;
+        if let Some(kept) = &found.text {
             match self.refreshed(tokens, kept).await? {
                 Ok(fetched) => return Ok(fetched),
                 Err(refused) => {
@@ -33,15 +40,9 @@ impl Authorizer<'_> {
                 }
             }
         }
-        let present = self.present(tokens).await?;
-        // Others would use it at the same time, and a script compares it with what is kept.
-        let now = store.time().await?;
-        store.authorize(self.name, &present, now, None).await?;
-        match self.refreshed(tokens, &present).await? {
-            Ok(fetched) => {
-                log::warn!(app = &*self.acting.name; "the refresh token of {} was lost, and the platform gave it again", self.appid);
-                Ok(fetched)
-            }
+        let recovered = self.recovered(store, tokens, &found.mark).await?;
+        match self.refreshed(tokens, &recovered).await? {
+            Ok(fetched) => Ok(fetched),
             Err(platform_code) => Err(ExchangeError::NotAuthorized {
                 reason: format!(
                     "the platform takes no refresh token of {}: its administrator has to authorise {} again",
@@ -75,11 +76,50 @@ impl Authorizer<'_> {
         })
     }
 
-    /// The refresh token that the platform has.
-    pub(super) async fn present(
+    /// Asks the platform for the refresh token, and keeps it in the place of what was `read`. Gives
+    /// the one that is kept then: another one may have come meanwhile, and is newer.
+    pub(super) async fn recovered(
         &self,
+        store: &dyn ComponentStore,
         tokens: &dyn AppTokenSource,
+        read: &RefreshTokenMark,
     ) -> Result<Secret<String>, NotFetched> {
+        let present = self.present(tokens).await?;
+        // A script compares it with what is kept, and a withdrawal with its time, whatever the
+        // clock of this machine says.
+        let now = store.time().await?;
+        match store.keep_recovered(self.name, &present, now, read).await? {
+            Written::Done => {
+                log::warn!(app = &*self.acting.name; "the refresh token of {} was lost, and the platform gave it again", self.appid);
+                return Ok(present);
+            }
+            Written::Gone | Written::Stale => {}
+        }
+        let found = store.refresh_token(self.name).await?;
+        if found.mark.is_none() {
+            return Err(ExchangeError::NotAuthorized {
+                reason: format!(
+                    "{} has withdrawn while the platform was asked for its refresh token",
+                    self.appid
+                ),
+                platform_code: PlatformCode::Word(Cow::Borrowed("withdrawn")),
+            }
+            .into());
+        }
+        log::info!(app = &*self.acting.name; "another refresh token of {} came while the platform was asked for it", self.appid);
+        // Another gateway has sealed it with a key that this one does not know.
+        found.text.ok_or_else(|| {
+            let reason = "the refresh token that came meanwhile cannot be read".to_owned();
+            ExchangeError::Unavailable {
+                reason,
+                retry_after: AGAIN,
+            }
+            .into()
+        })
+    }
+
+    /// The refresh token that the platform has.
+    async fn present(&self, tokens: &dyn AppTokenSource) -> Result<Secret<String>, NotFetched> {
         let ask = |token: AccessToken| async move {
             self.api.refresh_token(&token.text, self.appid).await
         };

@@ -122,7 +122,8 @@ impl TokenBroker {
         Ok(())
     }
 
-    /// Asks the platform for an authorizer's refresh token, and keeps it.
+    /// Asks the platform for an authorizer's refresh token, and keeps it, unless another one has come
+    /// meanwhile or the authorizer has withdrawn.
     pub async fn recover(&self, of: &App) -> Result<(), ComponentError> {
         let (Some(api), Some(acting)) = (of.component_api(), of.acting()) else {
             return Err(ComponentError::Unsupported);
@@ -133,8 +134,11 @@ impl TokenBroker {
             acting,
             api,
         };
-        let refresh_token = authorizer.present(self).await?;
-        self.import(of, &refresh_token).await
+        let components = &*self.0.fetcher.components;
+        let found = components.refresh_token(authorizer.name).await?;
+        authorizer.recovered(components, self, &found.mark).await?;
+        self.0.resume(of);
+        Ok(())
     }
 
     /// Keeps an authorizer's refresh token that an operator has.

@@ -180,7 +180,8 @@ impl Shared {
             return false;
         }
         let name = TokenName::of(app, ACCESS);
-        matches!(self.fetcher.components.refresh_token(&name).await, Ok(None))
+        let found = self.fetcher.components.refresh_token(&name).await;
+        found.is_ok_and(|found| found.text.is_none())
     }
 
     /// An app has withdrawn: its token and its tickets are good for nothing.

@@ -33,6 +33,26 @@ pub enum SealState {
     Unreadable,
 }
 
+/// What was found in the place of an authorizer's refresh token.
+#[derive(Debug)]
+pub struct FoundRefreshToken {
+    /// `None` also where it does not open.
+    pub text: Option<Secret<String>>,
+    pub mark: RefreshTokenMark,
+}
+
+/// Tells whether what was found still stands: the stored bytes, which no two writes have the same;
+/// `None`: there was nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefreshTokenMark(pub(crate) Option<Vec<u8>>);
+
+impl RefreshTokenMark {
+    /// Whether there was nothing.
+    pub const fn is_none(&self) -> bool {
+        self.0.is_none()
+    }
+}
+
 /// A refresh token, and the one that it was got with.
 #[derive(Debug)]
 pub struct NewRefreshToken<'a> {
@@ -62,8 +82,8 @@ pub trait ComponentStore: Send + Sync {
     /// The authorizers whose refresh tokens are kept, by their ids.
     async fn authorizers(&self, component: &str) -> Result<Vec<KeptAuthorizer>, StoreError>;
 
-    /// An authorizer's refresh token; `None` also where it does not open.
-    async fn refresh_token(&self, name: &TokenName) -> Result<Option<Secret<String>>, StoreError>;
+    /// An authorizer's refresh token.
+    async fn refresh_token(&self, name: &TokenName) -> Result<FoundRefreshToken, StoreError>;
 
     /// Stores an authorizer's refresh token in the place of any other, and its token if it came with
     /// one.
@@ -74,6 +94,16 @@ pub trait ComponentStore: Send + Sync {
         at: UnixMillis,
         access: Option<&GrantedToken>,
     ) -> Result<(), StoreError>;
+
+    /// Stores a refresh token in the place of what was read there. `Stale`: that stands no more, and
+    /// nothing is stored.
+    async fn keep_recovered(
+        &self,
+        name: &TokenName,
+        refresh_token: &Secret<String>,
+        at: UnixMillis,
+        read: &RefreshTokenMark,
+    ) -> Result<Written, StoreError>;
 
     /// Stores what the holder of the lease has fetched with a refresh token, both tokens in one
     /// step, and ends the lease. `Stale`: the lease had lapsed, and only the refresh token is

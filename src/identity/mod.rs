@@ -33,7 +33,8 @@ pub use component::{
     Refreshed,
 };
 pub use component_store::{
-    ComponentStore, KeptAuthorizer, NewRefreshToken, SealState, TICKET_LIFE,
+    ComponentStore, FoundRefreshToken, KeptAuthorizer, NewRefreshToken, RefreshTokenMark,
+    SealState, TICKET_LIFE,
 };
 pub use error::LoginError;
 pub use exchange_error::{ExchangeError, PlatformCode};

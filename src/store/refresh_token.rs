@@ -2,7 +2,7 @@
 //! component. A value opens in its own field only.
 
 use crate::clock::UnixMillis;
-use crate::identity::{KeptAuthorizer, SealState, TokenName};
+use crate::identity::{FoundRefreshToken, KeptAuthorizer, RefreshTokenMark, SealState, TokenName};
 use crate::secret::Secret;
 use crate::store::keys::Keys;
 use crate::store::sealed::{Sealer, Unreadable};
@@ -18,8 +18,23 @@ impl Sealer {
         self.seal_token(&place_of(keys, name), at, text)
     }
 
-    /// `None`, and a warning: it does not open.
-    pub(super) fn open_refresh_token(
+    /// What stands in the authorizer's place. No text, and a warning: it does not open.
+    pub(super) fn found_refresh_token(
+        &self,
+        keys: &Keys,
+        name: &TokenName,
+        stored: Option<Vec<u8>>,
+    ) -> FoundRefreshToken {
+        let text = stored
+            .as_deref()
+            .and_then(|stored| self.open_refresh_token(keys, name, stored));
+        FoundRefreshToken {
+            text,
+            mark: RefreshTokenMark(stored),
+        }
+    }
+
+    fn open_refresh_token(
         &self,
         keys: &Keys,
         name: &TokenName,

@@ -8,7 +8,8 @@ use super::entries::{Entries, StoredValue};
 use super::store::MemoryStore;
 use crate::clock::UnixMillis;
 use crate::identity::{
-    ComponentStore, GrantedToken, KeptAuthorizer, NewRefreshToken, NewToken, TICKET_LIFE, TokenName,
+    ComponentStore, FoundRefreshToken, GrantedToken, KeptAuthorizer, NewRefreshToken, NewToken,
+    RefreshTokenMark, TICKET_LIFE, TokenName,
 };
 use crate::secret::Secret;
 use crate::session::{SessionStore, StoreError, Written};
@@ -92,10 +93,10 @@ impl ComponentStore for MemoryStore {
         })
     }
 
-    async fn refresh_token(&self, name: &TokenName) -> Result<Option<Secret<String>>, StoreError> {
+    async fn refresh_token(&self, name: &TokenName) -> Result<FoundRefreshToken, StoreError> {
         self.run("find_refresh_token", |entries, _| {
             let stored = self.sealed_refresh_token(entries, name);
-            Ok(stored.and_then(|stored| self.sealer.open_refresh_token(&self.keys, name, &stored)))
+            Ok(self.sealer.found_refresh_token(&self.keys, name, stored))
         })
     }
 
@@ -113,6 +114,22 @@ impl ComponentStore for MemoryStore {
                 self.put_token(entries, name, &access.token, at, ends);
             }
             Ok(())
+        })
+    }
+
+    async fn keep_recovered(
+        &self,
+        name: &TokenName,
+        refresh_token: &Secret<String>,
+        at: UnixMillis,
+        read: &RefreshTokenMark,
+    ) -> Result<Written, StoreError> {
+        self.run("authorize", |entries, _| {
+            if self.sealed_refresh_token(entries, name) != read.0 {
+                return Ok(Written::Stale);
+            }
+            self.put_refresh_token(entries, name, at, refresh_token);
+            Ok(Written::Done)
         })
     }
 

@@ -6,7 +6,8 @@ use redis::cmd;
 use super::sessions::RedisStore;
 use crate::clock::{UnixMillis, millis};
 use crate::identity::{
-    ComponentStore, GrantedToken, KeptAuthorizer, NewRefreshToken, NewToken, TICKET_LIFE, TokenName,
+    ComponentStore, FoundRefreshToken, GrantedToken, KeptAuthorizer, NewRefreshToken, NewToken,
+    RefreshTokenMark, TICKET_LIFE, TokenName,
 };
 use crate::redis_client::Request;
 use crate::secret::Secret;
@@ -57,13 +58,13 @@ impl RedisStore {
     async fn stored_refresh_token(
         &self,
         name: &TokenName,
-    ) -> Result<Option<Secret<String>>, StoreError> {
+    ) -> Result<FoundRefreshToken, StoreError> {
         let mut command = cmd("HGET");
         command
             .arg(self.keys.authorizers(&name.appid))
             .arg(name.authorizer.as_deref());
         let stored: Option<Vec<u8>> = self.connector.call(&Request::Command(&command)).await?;
-        Ok(stored.and_then(|stored| self.sealer.open_refresh_token(&self.keys, name, &stored)))
+        Ok(self.sealer.found_refresh_token(&self.keys, name, stored))
     }
 
     async fn put_authorization(
@@ -72,7 +73,8 @@ impl RedisStore {
         refresh_token: &Secret<String>,
         at: UnixMillis,
         access: Option<&GrantedToken>,
-    ) -> Result<(), StoreError> {
+        read: Option<&RefreshTokenMark>,
+    ) -> Result<Written, StoreError> {
         let key = self.keys.token(name);
         let sealed_access = access.map(|access| self.sealer.seal_token(&key, at, &access.token));
         let life = access.map_or(1, |access| millis(access.expires_in).max(1));
@@ -89,8 +91,15 @@ impl RedisStore {
             )
             .arg(sealed_access.unwrap_or_default())
             .arg(life);
-        let _: bool = self.connector.call(&Request::Script(&script)).await?;
-        Ok(())
+        if let Some(RefreshTokenMark(read)) = read {
+            script.arg(read.as_deref().unwrap_or_default());
+        }
+        let stored: bool = self.connector.call(&Request::Script(&script)).await?;
+        Ok(if stored {
+            Written::Done
+        } else {
+            Written::Stale
+        })
     }
 
     async fn put_refreshed(
@@ -195,7 +204,7 @@ impl ComponentStore for RedisStore {
         Ok(self.sealer.kept_authorizers(&self.keys, component, found))
     }
 
-    async fn refresh_token(&self, name: &TokenName) -> Result<Option<Secret<String>>, StoreError> {
+    async fn refresh_token(&self, name: &TokenName) -> Result<FoundRefreshToken, StoreError> {
         let found = self.stored_refresh_token(name);
         self.meter.watch("find_refresh_token", found).await
     }
@@ -207,7 +216,19 @@ impl ComponentStore for RedisStore {
         at: UnixMillis,
         access: Option<&GrantedToken>,
     ) -> Result<(), StoreError> {
-        let put = self.put_authorization(name, refresh_token, at, access);
+        let put = self.put_authorization(name, refresh_token, at, access, None);
+        let _ = self.meter.watch("authorize", put).await?;
+        Ok(())
+    }
+
+    async fn keep_recovered(
+        &self,
+        name: &TokenName,
+        refresh_token: &Secret<String>,
+        at: UnixMillis,
+        read: &RefreshTokenMark,
+    ) -> Result<Written, StoreError> {
+        let put = self.put_authorization(name, refresh_token, at, None, Some(read));
         self.meter.watch("authorize", put).await
     }
 

@@ -1,6 +1,8 @@
 //! An app that acts for the apps of others: two brokers, as two processes have them, on one store and
 //! one platform.
 
+mod races;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -161,7 +163,7 @@ impl Process {
 
     async fn refresh_token(&self) -> Option<Secret<String>> {
         let name = TokenName::of(&self.of, "access");
-        self.store.refresh_token(&name).await.unwrap()
+        self.store.refresh_token(&name).await.unwrap().text
     }
 }
 

@@ -4,7 +4,9 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
-use hufu::session::NewSession;
+use hufu::identity::TokenName;
+use hufu::secret::Secret;
+use hufu::session::{NewSession, Written};
 
 use crate::helpers::store::user;
 use crate::helpers::{Fault, HOUR, Harness, Link, RedisServer, new_session, session_key};
@@ -37,4 +39,26 @@ async fn a_repeated_taking_of_session_keys_gives_what_the_first_has_taken() {
     returned.unwrap();
     assert_eq!(h.session_keys(&session.user).await, [KEY]);
     h.assert_consistent().await;
+}
+
+#[tokio::test]
+async fn a_repeated_write_of_a_refresh_token_finds_its_own() {
+    let redis = RedisServer::start(&[]);
+    let link = Link::to(redis.port());
+    let h = Harness::patient_redis(&link.url(), &redis.url(""), "hufu");
+    let name = TokenName {
+        appid: "wxc".into(),
+        authorizer: Some("wx1".into()),
+        kind: "access",
+    };
+    let read = h.components().refresh_token(&name).await.unwrap();
+    let (text, now) = (Secret::new("r1".to_owned()), h.now().await);
+    lose_next(&link);
+    let kept = h
+        .components()
+        .keep_recovered(&name, &text, now, &read.mark)
+        .await;
+    assert_eq!(kept.unwrap(), Written::Done);
+    let found = h.components().refresh_token(&name).await.unwrap();
+    assert_eq!(found.text, Some(text));
 }

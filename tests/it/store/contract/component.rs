@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use hufu::clock::UnixMillis;
 use hufu::identity::{
-    GrantedToken, NewRefreshToken, NewToken, SealState, TICKET_LIFE, TokenLease, TokenName,
+    GrantedToken, NewRefreshToken, NewToken, RefreshTokenMark, SealState, TICKET_LIFE, TokenLease,
+    TokenName,
 };
 use hufu::secret::Secret;
 use hufu::session::Written;
@@ -18,6 +19,8 @@ suite![
     both_tokens_of_a_refresh_are_stored_in_one_step,
     a_late_refresh_token_is_stored_all_the_same,
     a_refresh_of_an_earlier_authorization_stores_nothing,
+    a_recovered_refresh_token_takes_the_place_of_what_was_read_only,
+    a_value_that_does_not_open_is_told_from_others,
     an_authorizer_that_withdraws_leaves_nothing,
     authorizers_of_several_components_do_not_meet,
     a_refresh_token_in_another_place_is_none,
@@ -44,7 +47,22 @@ async fn authorize(h: &Harness, authorizer: &str, refresh_token: &str) {
 
 async fn refresh_token(h: &Harness, authorizer: &str) -> Option<Secret<String>> {
     let name = name(authorizer);
-    h.components().refresh_token(&name).await.unwrap()
+    h.components().refresh_token(&name).await.unwrap().text
+}
+
+/// Keeps a refresh token in the place of what was read there.
+async fn recover(h: &Harness, refresh_token: &str, read: &RefreshTokenMark) -> Written {
+    let (name, refresh_token) = (name("wx1"), text(refresh_token));
+    let now = h.now().await;
+    let kept = h
+        .components()
+        .keep_recovered(&name, &refresh_token, now, read);
+    kept.await.unwrap()
+}
+
+async fn mark(h: &Harness) -> RefreshTokenMark {
+    let found = h.components().refresh_token(&name("wx1")).await.unwrap();
+    found.mark
 }
 
 async fn lease(h: &Harness, span: Duration) -> (UnixMillis, [u8; 16]) {
@@ -194,6 +212,50 @@ async fn a_refresh_of_an_earlier_authorization_stores_nothing(h: &Harness) {
     assert_eq!(access(h).await, None);
 }
 
+async fn a_recovered_refresh_token_takes_the_place_of_what_was_read_only(h: &Harness) {
+    let none = mark(h).await;
+    assert!(none.is_none());
+    assert_eq!(recover(h, "r1", &none).await, Written::Done);
+    assert_eq!(recover(h, "other", &none).await, Written::Stale);
+    assert_eq!(refresh_token(h, "wx1").await, Some(text("r1")));
+    let first = mark(h).await;
+    assert_eq!(recover(h, "r2", &first).await, Written::Done);
+    assert_eq!(recover(h, "other", &first).await, Written::Stale);
+    assert_eq!(refresh_token(h, "wx1").await, Some(text("r2")));
+    // An event asks nobody what stands there.
+    let second = mark(h).await;
+    authorize(h, "wx1", "r3").await;
+    assert_eq!(recover(h, "other", &second).await, Written::Stale);
+    assert_eq!(refresh_token(h, "wx1").await, Some(text("r3")));
+    let third = mark(h).await;
+    let late = h.now().await.plus(HOUR);
+    let withdrawn = h.components().withdraw(&name("wx1"), late).await;
+    assert_eq!(withdrawn.unwrap(), Written::Done);
+    assert_eq!(recover(h, "other", &third).await, Written::Stale);
+    assert!(h.look().await.is_empty());
+}
+
+/// The memory store has no outside that could change anything.
+async fn a_value_that_does_not_open_is_told_from_others(h: &Harness) {
+    let Place::Redis(_, inspector) = &h.place else {
+        return;
+    };
+    let key = format!("{}:t:{{wxc}}:authorizers", h.prefix);
+    let put = async |value: &[u8]| {
+        let command: [&[u8]; 4] = [b"HSET", key.as_bytes(), b"wx1", value];
+        inspector.run::<()>(&command).await;
+    };
+    put(b"x").await;
+    let read = mark(h).await;
+    assert!(!read.is_none());
+    put(b"y").await;
+    assert_eq!(recover(h, "r1", &read).await, Written::Stale);
+    assert_eq!(refresh_token(h, "wx1").await, None);
+    put(b"x").await;
+    assert_eq!(recover(h, "r1", &read).await, Written::Done);
+    assert_eq!(refresh_token(h, "wx1").await, Some(text("r1")));
+}
+
 async fn an_authorizer_that_withdraws_leaves_nothing(h: &Harness) {
     authorize(h, "wx1", "r1").await;
     let own = lease(h, HOUR).await;
@@ -248,7 +310,8 @@ async fn authorizers_of_several_components_do_not_meet(h: &Harness) {
         appid: "wxd".into(),
         ..name("wx1")
     };
-    assert_eq!(h.components().refresh_token(&other).await.unwrap(), None);
+    let found = h.components().refresh_token(&other).await.unwrap();
+    assert!(found.text.is_none() && found.mark.is_none());
     assert_eq!(h.components().authorizers("wxd").await.unwrap(), []);
     lease(h, HOUR).await;
     let leased = h.tokens().lease(&other, None, HOUR).await.unwrap();
