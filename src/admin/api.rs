@@ -19,8 +19,7 @@ use crate::http::answer::{self, app_data};
 use crate::http::endpoint::register;
 use crate::http::request_log::{CountedRoute, LoggedBody, RequestLog, RequestReporter};
 use crate::http::{
-    EndpointCounters, ErrorCode, FailureShape, GatewayError, Headers, Inbound, RequestHead,
-    TrustedProxies, token,
+    EndpointCounters, ErrorCode, FailureShape, GatewayError, Headers, Inbound, RequestHead, token,
 };
 use crate::metrics::Metrics;
 use crate::session::TokenCarrier;
@@ -113,7 +112,7 @@ async fn guarded(
     let api = app_data::<AdminApi>(&req)?;
     // No proxy is believed here: whoever is locked out must not be able to choose another address.
     let head = RequestHead::of(req.request());
-    let inbound = Inbound::of(&head, &TrustedProxies::default(), None);
+    let inbound = Inbound::of_peer(&head);
     let mut request_log = RequestLog::new(
         api.reports.clone(),
         inbound.clone(),

@@ -10,7 +10,7 @@ use super::api;
 use super::table::{API_PREFIX, ENDPOINTS, OPERATIONS};
 use crate::http::answer;
 use crate::http::endpoint::register;
-use crate::http::{ErrorCode, FailureShape, GatewayError, Inbound, RequestHead, TrustedProxies};
+use crate::http::{ErrorCode, FailureShape, GatewayError, Inbound, RequestHead};
 
 /// Registers the endpoints.
 pub fn configure(cfg: &mut web::ServiceConfig) {
@@ -53,12 +53,7 @@ async fn with_problems(
     if response.response().error().is_none() {
         return Ok(response);
     }
-    let id = Inbound::of(
-        &RequestHead::of(response.request()),
-        &TrustedProxies::default(),
-        None,
-    )
-    .id;
+    let id = Inbound::of_peer(&RequestHead::of(response.request())).id;
     Ok(answer::with_id(
         answer::with_error_body(response, &FailureShape::Problem, &id),
         &id,

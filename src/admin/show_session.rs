@@ -9,7 +9,7 @@ use crate::http::answer::json;
 use crate::http::endpoint::named_session;
 use crate::http::request_log::note_session;
 use crate::http::{ErrorCode, GatewayError};
-use crate::session::{Claims, LiveSession, SessionId, SessionService};
+use crate::session::{Claims, LiveSession, SessionService};
 
 /// A session as operators see it.
 #[derive(Serialize)]
@@ -55,19 +55,10 @@ pub(super) async fn show_session(
     req: HttpRequest,
     sessions: web::Data<SessionService>,
 ) -> Result<HttpResponse, GatewayError> {
-    let (_, live) = named(&req, &sessions).await?;
-    Ok(json(&SessionView::from(&live)))
-}
-
-/// The name in the path, which may be one that was rotated away, and the living session behind it.
-pub(super) async fn named(
-    req: &HttpRequest,
-    sessions: &SessionService,
-) -> Result<(SessionId, LiveSession), GatewayError> {
-    let id = named_session(req).ok_or_else(not_found)?;
+    let id = named_session(&req).ok_or_else(not_found)?;
     let live = sessions.find(&id).await?.ok_or_else(not_found)?;
-    note_session(req, live.id, &live.session.user.app);
-    Ok((id, live))
+    note_session(&req, live.id, &live.session.user.app);
+    Ok(json(&SessionView::from(&live)))
 }
 
 pub(super) fn not_found() -> GatewayError {

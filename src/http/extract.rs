@@ -56,6 +56,21 @@ pub struct Inbound {
 impl Inbound {
     /// Reads the facts.
     pub fn of(head: &RequestHead, trusted: &TrustedProxies, traces: Option<&Traces>) -> Self {
+        let mut inbound = Self::read(head, trusted, traces);
+        if trusted.contains(inbound.client)
+            || trusted.is_nameless_proxy(inbound.peer, head.headers())
+        {
+            inbound.limited_by = None;
+        }
+        inbound
+    }
+
+    /// The facts on a listener that believes no proxy.
+    pub fn of_peer(head: &RequestHead) -> Self {
+        Self::read(head, &TrustedProxies::default(), None)
+    }
+
+    fn read(head: &RequestHead, trusted: &TrustedProxies, traces: Option<&Traces>) -> Self {
         let started = monotonic_now();
         let peer = head.connection.peer();
         let headers = head.headers();
@@ -78,8 +93,6 @@ impl Inbound {
         } else {
             peer.to_canonical()
         };
-        let of_proxy = trusted.contains(client) || trusted.is_nameless_proxy(peer, headers);
-        let limited_by = (!of_proxy).then_some(client);
         let peer_text = address_text(peer.to_canonical());
         Self {
             started,
@@ -91,7 +104,7 @@ impl Inbound {
             trusted_peer,
             forwarding: trusted.header,
             client,
-            limited_by,
+            limited_by: Some(client),
             peer_text,
             client_text: if trusted_peer {
                 address_text(client)

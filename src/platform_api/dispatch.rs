@@ -20,7 +20,7 @@ use crate::clock::Clock;
 use crate::http::answer::json;
 use crate::http::extract::X_REQUEST_ID;
 use crate::http::request_log::{LoggedBody, RequestLog, RequestReporter};
-use crate::http::{ErrorCode, GatewayError, Inbound, RequestHead, TrustedProxies};
+use crate::http::{ErrorCode, GatewayError, Inbound, RequestHead};
 use crate::identity::{App, AppTicketSource, AppTokenSource, Impatient};
 use crate::metrics::{Metrics, PlatformApiCall};
 use crate::provider::registry::server_api;
@@ -89,7 +89,7 @@ async fn handle(
     let head = RequestHead::of(&request);
     let clients = api.clients.borrow().clone();
     // No proxy stands before this listener.
-    let inbound = Inbound::of(&head, &TrustedProxies::default(), None);
+    let inbound = Inbound::of_peer(&head);
     let id = inbound.id;
     let mut request_log = RequestLog::new(
         api.reports.clone(),

@@ -11,7 +11,7 @@ use crate::edge::h1::refusal::RequestRefusal;
 use crate::http::extract::X_REQUEST_ID;
 use crate::http::head::RequestParts;
 use crate::http::request_log::{CountedRoute, LoggedBody, RequestLog, RequestReporter};
-use crate::http::{Answer, ConnectionInfo, Inbound, RequestHead, TrustedProxies};
+use crate::http::{Answer, ConnectionInfo, Inbound, RequestHead};
 
 /// Most bytes of a refused request's method and path in the access line.
 const SHOWN: (usize, usize) = (20, 512);
@@ -35,7 +35,7 @@ impl Rejector {
         let (method, path) = shown(head);
         // Nothing in it is believed, whoever has sent it.
         let unread = RequestHead::new(BytesMut::new(), RequestParts::default(), connection);
-        let inbound = Inbound::of(&unread, &TrustedProxies::default(), None);
+        let inbound = Inbound::of_peer(&unread);
         let mut request_log = RequestLog::new(
             self.reports.clone(),
             inbound,

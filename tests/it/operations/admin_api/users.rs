@@ -10,6 +10,8 @@ use super::command::Cli;
 use super::{TOKEN, admin, alive, ask_with, gateway, gateways, keys, openid, text};
 use crate::helpers::{Fault, Gateway, Link, RedisServer, http, until};
 
+/// The name of a session that never was.
+const SESSION: &str = "ILgZnOirWCc_8LN-GAgEe2pXw";
 const CLAIMS: &str = "session.visible_claims = [\"role\", \"vip\"]\n";
 
 fn of(what: &str, user: &str) -> String {
@@ -178,19 +180,56 @@ async fn what_changes_nothing_has_an_audit_line_too() {
         ("block", "refused"),
         ("unblock", "nothing"),
     ] {
-        let log = gateway.stderr();
-        let mut lines = log
-            .lines()
-            .filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        let line = lines.find(|line| {
-            line["audit"] == audit
-                && line["outcome"] == outcome
-                && line["user"].is_string()
-                && line["by"] == "admin"
-                && line["from"] == "127.0.0.1"
-        });
-        assert!(line.is_some(), "{audit} {outcome}: {log}");
+        let line = audited(&gateway, audit, outcome);
+        assert!(line["user"].is_string(), "{line}");
     }
+}
+
+#[tokio::test]
+async fn a_session_that_is_not_found_has_an_audit_line_too() {
+    let mut redis = RedisServer::start(&[]);
+    let gateway = gateway(&redis.url(""), "");
+    let path = format!("/sessions/{SESSION}");
+    let gone = admin(&gateway, "DELETE", &path).await;
+    assert_eq!(gone.0, 404);
+    redis.kill();
+    let down = admin(&gateway, "DELETE", &path).await;
+    assert_eq!(down.0, 503);
+    for outcome in ["nothing", "failed"] {
+        let line = audited(&gateway, "revoke", outcome);
+        assert_eq!(line["session"], SESSION, "{line}");
+    }
+}
+
+/// The audit line of this outcome.
+fn audited(gateway: &Gateway, audit: &str, outcome: &str) -> Value {
+    let log = gateway.stderr();
+    let mut lines = log
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let line = lines.find(|line| {
+        line["audit"] == audit
+            && line["outcome"] == outcome
+            && line["by"] == "admin"
+            && line["from"] == "127.0.0.1"
+    });
+    line.unwrap_or_else(|| panic!("{audit} {outcome}: {log}"))
+}
+
+/// On the operators' listener no proxy is believed, so none is missing in the configuration.
+#[tokio::test]
+async fn a_forwarded_call_of_an_operator_warns_of_no_nameless_proxy() {
+    let gateway = gateway("memory:", "");
+    let path = gateway.admin_at(&format!("/admin/api{}", of("/block", "alice")));
+    let answer = http()
+        .request("PUT", path)
+        .bearer_auth(TOKEN)
+        .header("x-forwarded-for", "198.51.100.7")
+        .json(&json!({}))
+        .await;
+    assert_eq!(answer.status(), 200);
+    let log = gateway.stderr();
+    assert!(!log.contains("forwards requests, but"), "{log}");
 }
 
 #[tokio::test]
