@@ -51,12 +51,17 @@ impl<'a> Section<'a> {
             );
             return None;
         }
+        self.place_secret(place, &secret);
+        Some(secret)
+    }
+
+    /// Notes that this secret stands in a key, so that it may stand nowhere else.
+    pub(super) fn place_secret(&self, key: &str, secret: &Secret<String>) {
         self.reader.secrets.borrow_mut().push(PlacedSecret {
-            line: self.line_of(place),
-            path: self.path_of(place),
+            line: self.line_of(key),
+            path: self.path_of(key),
             secret: secret.clone(),
         });
-        Some(secret)
     }
 
     /// Secrets with their places: the list in the key itself, or the lines of the file that its

@@ -201,8 +201,7 @@ pub(super) fn read(root: &mut Section<'_>) -> Settings {
     });
     verify::warn(root, &verify, &server, &routes);
     open_data::warn(root, &open_data, &routes);
-    reused_secrets::check(root);
-    Settings {
+    let settings = Settings {
         cors: root.section("cors", cors::read),
         websockets: root.section("websockets", websockets::read),
         traces: root.section("traces", traces::read),
@@ -231,7 +230,10 @@ pub(super) fn read(root: &mut Section<'_>) -> Settings {
         verify,
         effective: Effective::default(),
         source: [0; 32],
-    }
+    };
+    // Now every section has placed its secrets.
+    reused_secrets::check(root);
+    settings
 }
 
 fn read_login(root: &mut Section<'_>) -> LoginSettings {

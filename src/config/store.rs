@@ -50,6 +50,11 @@ pub(super) fn read(section: &mut Section<'_>) -> (StoreSettings, StoreTlsFiles, 
     let text = section.discreet("url");
     let durable = !text.as_ref().is_some_and(|url| url.starts_with("memory"));
     let url = text.as_ref().and_then(|text| read_url(section, text));
+    if let Some(StoreUrl::Redis(redis)) = &url
+        && let Some(password) = &redis.login.password
+    {
+        section.place_secret("url", password);
+    }
     let shown = text.as_ref().map(|text| shown(text, url.as_ref()).into());
     section.note("url", shown);
     section.note_hidden("url", text.unwrap_or_default().as_bytes());
