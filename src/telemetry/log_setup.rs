@@ -71,7 +71,9 @@ fn text_message(message: &str) -> String {
         before = c;
         is_pair
     });
-    if has_pair || message.matches('"').count() % 2 == 1 {
+    // A backslash may end a quote for one reader and not for another.
+    let has_escaped_quote = message.contains('"') && message.contains('\\');
+    if has_pair || has_escaped_quote || message.matches('"').count() % 2 == 1 {
         in_quotes(message)
     } else {
         visible(message)
@@ -95,12 +97,17 @@ fn in_quotes(text: &str) -> String {
     format!("\"{}\"", visible(&escaped))
 }
 
-/// Line ends, control characters, and those that turn the direction of the writing, written as
+/// Letters by their class, and yet empty places on a screen.
+const BLANK: [char; 5] = ['\u{115f}', '\u{1160}', '\u{2800}', '\u{3164}', '\u{ffa0}'];
+
+/// Line ends, control characters, blank letters, and what turns the direction of the writing, as
 /// escapes: no text forges a line, or looks on a terminal like another one.
 fn visible(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
-        if c == ' ' || c.is_ascii_graphic() || c.is_alphanumeric() {
+        if BLANK.contains(&c) {
+            out.extend(c.escape_unicode());
+        } else if c == ' ' || c.is_ascii_graphic() || c.is_alphanumeric() {
             out.push(c);
         } else {
             out.extend(c.escape_debug());
@@ -127,6 +134,12 @@ mod tests {
         assert_eq!(visible("a\nb\r\u{1b}[31mc"), "a\\nb\\r\\u{1b}[31mc");
         assert_eq!(visible("a\u{202e}b\u{2028}"), "a\\u{202e}b\\u{2028}");
         assert_eq!(visible("虎符：“é”"), "虎符：“é”");
+        for blank in BLANK {
+            assert_eq!(
+                visible(&blank.to_string()),
+                format!("\\u{{{:x}}}", u32::from(blank))
+            );
+        }
     }
 
     #[test]
@@ -156,6 +169,8 @@ mod tests {
             ("write a = \"b\"", "write a = \"b\""),
             ("it says: by=x", r#""it says: by=x""#),
             ("it says: \"x", r#""it says: \"x""#),
+            (r#"x "a\""#, r#""x \"a\\\"""#),
+            (r"C:\x", r"C:\x"),
         ] {
             assert_eq!(text_message(message), written, "{message:?}");
         }
