@@ -131,6 +131,11 @@ impl Forward<'_> {
         mut answer: ServerAnswer,
         token: &AccessToken,
     ) -> Result<Seen, GatewayError> {
+        if answer.status < 200 {
+            return Err(unusable(
+                "The platform answers with another protocol, which is not passed on.",
+            ));
+        }
         if (300..400).contains(&answer.status) {
             return Err(unusable(
                 "The platform answers with a redirect, which is not followed.",
