@@ -12,8 +12,8 @@ pub(super) struct Setting {
 /// Whoever begins a list or a text in this way does not mean it as a text with a bracket.
 const BROKEN: &str = "the value begins like JSON and is none: write a list as '[\"staff\",\"admin\"]', and a text that begins so as '\"[text]\"'";
 
-/// `NAME=VALUE`. What reads as a number, a boolean or a list is one; all else is a text, also
-/// between quotes.
+/// `NAME=VALUE`. What reads as a number, a boolean or a list is one. `null` is refused, and so is
+/// what begins like JSON and is none. All else is a text, also between quotes.
 pub(super) fn setting(text: &str) -> Result<Setting, &'static str> {
     let (name, value) = text
         .split_once('=')
