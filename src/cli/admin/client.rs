@@ -118,9 +118,7 @@ impl AdminClient {
             "app_required" => {
                 "the gateway serves several apps: name one with --app NAME".to_owned()
             }
-            "store_unavailable" => format!(
-                "the gateway cannot reach its Redis: its log says why, and `hufu doctor`.{wait}"
-            ),
+            "store_unavailable" => format!("{detail} See also `hufu doctor`."),
             _ => format!("{detail}{wait}"),
         };
         let said = format!("{}: {detail} ({code})", self.base);

@@ -254,7 +254,7 @@ async fn the_command_finds_its_gateway_and_says_what_is_wrong() {
     redis.kill();
     let (code, _, err) = cli.said(&["count", "--admin", &format!("http://{}", lame.admin)]);
     assert!(
-        code == 1 && err.contains("cannot reach its Redis") && !err.contains("log in again"),
+        code == 1 && err.contains("The store does not answer") && !err.contains("log in again"),
         "{err}"
     );
     let off = Gateway::start("");
