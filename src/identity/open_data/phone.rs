@@ -2,7 +2,6 @@
 //! once, whatever its clients repeat and whoever dies meanwhile: the reservation lives as long as
 //! the code, and only what the platform has surely not taken is let go.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -11,7 +10,7 @@ use serde_json::Value;
 use super::unstored::PaidCodes;
 use super::{Asker, OpenDataError, OpenDataFlow, Source};
 use crate::identity::app::App;
-use crate::identity::app_token_source::{AccessToken, AppTokenSource};
+use crate::identity::app_token_source::{AccessToken, AppTokenError, AppTokenSource};
 use crate::identity::capability::{PhoneNumber, UserCallError};
 use crate::identity::code::{CodeKind, CodeOf, NotACode, Reserved, STORE_SHARE, check_code};
 use crate::identity::exchange_error::PlatformCode;
@@ -57,45 +56,45 @@ struct PhoneCode {
     flight: CodeOf,
 }
 
-/// What a look at a code has led to.
-enum Turn {
-    /// It led, and its outcome is counted.
-    Led(Result<PhoneNumber, OpenDataError>),
-    /// Somebody else has the code, or had it.
-    Seen(Reservation),
-}
-
-/// What became of a request for a number.
-enum Found {
-    /// It led, and its outcome is counted.
-    Led(Result<PhoneNumber, OpenDataError>),
-    /// The answer was there.
-    Replayed(PhoneNumber),
-}
-
 impl OpenDataFlow {
-    /// The number behind a code of the platform's phone number button.
+    /// The number behind a code of the platform's phone number button. From the reservation on it
+    /// goes on to the end whether or not its client waits: a code is good once, a phone that lost
+    /// its connection comes again with the same one, and a reservation that nobody leads with would
+    /// lock it.
     pub async fn phone_number(
         &self,
         asker: &Asker,
         code: &str,
     ) -> Result<PhoneNumber, OpenDataError> {
-        match self.found_number(asker, code).await {
-            Ok(Found::Led(result)) => result,
-            Ok(Found::Replayed(number)) => {
-                self.count(asker, "phone", "replayed");
-                Ok(number)
-            }
+        let came = match self.phone_code(asker, code) {
+            Ok(came) => came,
             Err(error) => {
                 self.count(asker, "phone", error.outcome());
-                Err(error)
+                return Err(error);
             }
-        }
+        };
+        // Before the reservation: whoever dies while it waits for a token costs nobody the code,
+        // and nobody waits for the code meanwhile.
+        let tokens: &dyn AppTokenSource = &Impatient(&*self.tokens);
+        let token = tokens.token(&came.app).await.map(drop);
+        let flow = self.clone();
+        let call = tokio::spawn(async move {
+            let found = flow.found_number(&came, token).await;
+            let outcome = match &found {
+                Ok((_, outcome)) => outcome,
+                Err(error) => error.outcome(),
+            };
+            flow.count(&came.asker, "phone", outcome);
+            found.map(|(number, _)| number)
+        });
+        call.await.unwrap_or(Err(OpenDataError::CodeLost))
     }
 
-    async fn found_number(&self, asker: &Asker, code: &str) -> Result<Found, OpenDataError> {
+    fn phone_code(&self, asker: &Asker, code: &str) -> Result<PhoneCode, OpenDataError> {
         let app = self.app(&asker.user)?;
-        let platform = app.phone_numbers().ok_or(OpenDataError::Unsupported)?;
+        if app.phone_numbers().is_none() {
+            return Err(OpenDataError::Unsupported);
+        }
         check_code(code)?;
         // Under another user the same code is another one: a stolen answer is no use, and the
         // platform is told whose code it should be.
@@ -103,30 +102,51 @@ impl OpenDataFlow {
             .map(str::as_bytes)
             .to_vec();
         parts.extend(app.authorizer().map(|appid| appid.as_bytes()));
-        let came = Arc::new(PhoneCode {
+        Ok(PhoneCode {
             flight: CodeOf::new(self.sessions.naming(), CodeKind::Phone, &parts),
             asker: asker.clone(),
-            app: app.clone(),
             code: Secret::new(code.to_owned()),
-        });
-        let first = match self.reserve_or_lead(&came).await? {
-            Turn::Led(result) => return Ok(Found::Led(result)),
-            Turn::Seen(first) => first,
-        };
+            app,
+        })
+    }
+
+    /// The number, and the word for the metric. Without a token, only what the store has is found.
+    async fn found_number(
+        &self,
+        came: &PhoneCode,
+        token: Result<(), AppTokenError>,
+    ) -> Result<(PhoneNumber, &'static str), OpenDataError> {
+        let PhoneCode {
+            asker, app, flight, ..
+        } = came;
+        let platform = app.phone_numbers().ok_or(OpenDataError::Unsupported)?;
+        let codes = self.paid_codes();
+        let first = codes.reserve(&flight.key, CODE_LIFE).await?;
+        if let Err(error) = token {
+            match first {
+                Reservation::Leader { ticket, .. } => {
+                    self.settle(came, &ticket, None).await;
+                    return Err(Self::no_token(asker, "phone", error));
+                }
+                Reservation::Pending { .. } => {
+                    return Err(Self::no_token(asker, "phone", error));
+                }
+                Reservation::Settled { .. } => {}
+            }
+        }
         let comes_again = matches!(first, Reservation::Settled { .. });
         let patience = app.provider.total_timeout() * STEPS + STORE_SHARE;
-        let found = came
-            .flight
-            .follow(&self.paid_codes(), first, CODE_LIFE, patience)
+        let found = flight
+            .follow(&codes, first, CODE_LIFE, patience)
             .await?
             .ok_or(OpenDataError::CodeLost)?;
         match found {
             Reserved::Settled(Outcome::Number(answer)) => {
                 // Once it is kept, an operator may have removed it since.
                 if comes_again && !answer.kept {
-                    self.keep_number(asker, &app, &answer.number).await;
+                    self.keep_number(asker, app, &answer.number).await;
                 }
-                Ok(Found::Replayed(answer.number))
+                Ok((answer.number, "replayed"))
             }
             Reserved::Settled(Outcome::BadCode(platform_code)) => Err(OpenDataError::CodeInvalid {
                 platform_code,
@@ -134,30 +154,10 @@ impl OpenDataFlow {
             }),
             Reserved::Settled(Outcome::Lost) => Err(OpenDataError::CodeLost),
             Reserved::Leader { ticket, .. } => {
-                let flow = self.clone();
-                let led = tokio::spawn(async move { flow.lead_and_count(&came, ticket).await });
-                Ok(Found::Led(
-                    led.await.unwrap_or(Err(OpenDataError::CodeLost)),
-                ))
+                let number = self.lead_and_settle(came, &ticket).await?;
+                Ok((number, "ok"))
             }
         }
-    }
-
-    /// Reserves a code, and leads with it, whether or not its client stays for the answer: a code is
-    /// good once, a phone that lost its connection comes again with the same one, and a reservation
-    /// that nobody leads with would lock it.
-    async fn reserve_or_lead(&self, came: &Arc<PhoneCode>) -> Result<Turn, OpenDataError> {
-        let (flow, came) = (self.clone(), came.clone());
-        let turn = tokio::spawn(async move {
-            let key = &came.flight.key;
-            Ok(match flow.paid_codes().reserve(key, CODE_LIFE).await? {
-                Reservation::Leader { ticket, .. } => {
-                    Turn::Led(flow.lead_and_count(&came, ticket).await)
-                }
-                seen => Turn::Seen(seen),
-            })
-        });
-        turn.await.unwrap_or(Err(OpenDataError::CodeLost))
     }
 
     fn paid_codes(&self) -> PaidCodes<'_> {
@@ -177,42 +177,40 @@ impl OpenDataFlow {
         }
     }
 
-    /// Asks the platform, keeps the outcome for those who come with the same code, and counts it.
-    async fn lead_and_count(
+    /// Asks the platform, and keeps the outcome for those who come with the same code.
+    async fn lead_and_settle(
         &self,
         came: &PhoneCode,
-        ticket: [u8; 16],
+        ticket: &[u8; 16],
     ) -> Result<PhoneNumber, OpenDataError> {
         let PhoneCode {
-            asker,
-            app,
-            code,
-            flight,
+            asker, app, code, ..
         } = came;
         let (result, mut outcome) = self.lead(asker, app, code.expose()).await;
-        self.count(
-            asker,
-            "phone",
-            result
-                .as_ref()
-                .map_or_else(OpenDataError::outcome, |_| "ok"),
-        );
         // Before the answer is stored, which says whether it is done.
         if let Some(Outcome::Number(answer)) = &mut outcome {
             answer.kept = self.keep_number(asker, app, &answer.number).await;
         }
-        let sealed = outcome.map(|outcome| flight.seal(&outcome));
+        self.settle(came, ticket, outcome.as_ref()).await;
+        result
+    }
+
+    /// Ends a reservation; `None`: the code is as good as before.
+    async fn settle(&self, came: &PhoneCode, ticket: &[u8; 16], outcome: Option<&Outcome>) {
+        let PhoneCode {
+            asker, app, flight, ..
+        } = came;
+        let sealed = outcome.map(|outcome| flight.seal(outcome));
         let answer = sealed.as_deref().map(|sealed| (sealed, CODE_LIFE));
-        let why = match self.paid_codes().settle(&flight.key, &ticket, answer).await {
+        let why = match self.paid_codes().settle(&flight.key, ticket, answer).await {
             Err(error) => error.to_string(),
             Ok(Written::Stale | Written::Gone) if answer.is_some() => {
                 "the reservation is not there any more".to_owned()
             }
-            Ok(_) => return result,
+            Ok(_) => return,
         };
         // Those who come to other gateways wait until the reservation lapses.
         log::warn!(app = &*app.name, request_id = asker.request_id.as_str(); "phone: cannot store the outcome, so this process alone has it: {why}");
-        result
     }
 
     /// The result, and what others find who come with the code; `None`: the code is as good as
@@ -226,7 +224,8 @@ impl OpenDataFlow {
         let Some(platform) = app.phone_numbers() else {
             return (Err(OpenDataError::Unsupported), None);
         };
-        // Before the limit: without a token there is no call, and the user has spent nothing.
+        // Before the limit: without a token there is no call, and the user has spent nothing. The
+        // one that was there may have ended while the code was waited for.
         let tokens: &dyn AppTokenSource = &Impatient(&*self.tokens);
         if let Err(error) = tokens.token(app).await {
             return (Err(Self::no_token(asker, "phone", error)), None);

@@ -9,4 +9,5 @@ mod mini_program;
 mod open_data;
 mod origins;
 mod phone;
+mod phone_waits;
 mod single_flight;

@@ -1,27 +1,25 @@
 //! Phone numbers: one call for each code, whatever its clients repeat and whoever dies meanwhile.
 
-use std::time::Duration;
-
 use futures_util::future::join_all;
 use hufu::sandbox::SandboxSettings;
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 use super::open_data::{asked, fault};
-use crate::helpers::{APPID, Fault, Gateway, Link, RedisServer, sandbox, until};
+use crate::helpers::{APPID, Gateway, RedisServer, sandbox, until};
 
-const API: &str = "getuserphonenumber";
+pub(super) const API: &str = "getuserphonenumber";
 
-async fn phone(gateway: &Gateway, token: &str, code: &str) -> (u16, Value) {
+pub(super) async fn phone(gateway: &Gateway, token: &str, code: &str) -> (u16, Value) {
     let body = json!({ "code": code });
     asked(gateway, "POST", "/auth/phone", token, Some(&body)).await
 }
 
-fn code(gateway: &Gateway) -> String {
+pub(super) fn code(gateway: &Gateway) -> String {
     gateway.wechat.platform.phone_code(APPID, "alice")
 }
 
-fn calls(gateway: &Gateway) -> u64 {
+pub(super) fn calls(gateway: &Gateway) -> u64 {
     gateway.wechat.platform.calls(API)
 }
 
@@ -152,61 +150,6 @@ async fn a_gateway_that_dies_takes_the_code_with_it() {
         (503, &json!("platform_unavailable"))
     );
     assert_eq!(calls(&follower), 1);
-}
-
-/// Another gateway fetches a token, or has died while it did.
-#[tokio::test]
-async fn a_token_that_does_not_come_in_time_costs_no_code() {
-    let redis = RedisServer::start(&[]);
-    let gateway = Gateway::on(&redis.url(""), "apps.shop.timeout = \"1s\"\n");
-    let (token, code) = (gateway.token("alice").await, code(&gateway));
-    let lease = format!("hufu:t:{{{APPID}}}:access:lease");
-    let held = ["SET", &lease, "Pticket-of-another", "PX", "600000"];
-    redis.ask::<()>(&held).unwrap();
-    let request = gateway.post("/auth/phone").bearer_auth(&token);
-    let answer = request.json(&json!({ "code": code })).await;
-    assert_eq!(answer.status(), 503, "{}", answer.text());
-    // The app's timeout: the broker itself waits longer, and says so.
-    assert_eq!(answer.header("retry-after"), "1");
-    assert_eq!(answer.json()["code"], "platform_unavailable");
-    redis.ask::<()>(&["DEL", &lease]).unwrap();
-    until("the token", async || {
-        phone(&gateway, &token, &code).await.0 == 200
-    })
-    .await;
-    assert_eq!(calls(&gateway), 1);
-}
-
-#[tokio::test]
-async fn a_client_that_leaves_while_its_code_is_reserved_gets_its_number_later() {
-    let redis = RedisServer::start(&[]);
-    let link = Link::to(redis.port());
-    let gateway = Gateway::on(&link.url(), "store.timeout = \"5s\"\n");
-    let (token, code) = (gateway.token("alice").await, code(&gateway));
-    let codes = || {
-        let keys: Vec<String> = redis.ask(&["KEYS", "hufu:c:*"]).unwrap();
-        keys.len()
-    };
-    let before = codes();
-    link.set(Fault::Delay(Duration::from_millis(50)));
-    let body = json!({ "code": code }).to_string();
-    let mut client = gateway.probe().await;
-    let head = format!(
-        "POST /auth/phone HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\
-         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
-        body.len()
-    );
-    client.send(head).await;
-    until("the reservation", async || codes() > before).await;
-    drop(client);
-    link.set(Fault::None);
-    let (status, answer) = phone(&gateway, &token, &code).await;
-    assert_eq!(status, 200, "{answer}");
-    assert_eq!(calls(&gateway), 1);
-    let labels = "app=\"shop\",operation=\"phone\",outcome=\"ok\"";
-    gateway
-        .counts(&format!("hufu_open_data_total{{{labels}}}"), 1)
-        .await;
 }
 
 #[tokio::test]
