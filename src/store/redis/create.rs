@@ -85,7 +85,11 @@ impl RedisStore {
             match verdict {
                 1 => {
                     let evicted = session_ids(tag, found);
-                    affected.set(evicted.clone());
+                    // A repeated call, whose first answer was lost, has nothing left to evict. What
+                    // it named may have been evicted all the same.
+                    if !evicted.is_empty() {
+                        affected.set(evicted.clone());
+                    }
                     return Ok(Created::Made(CreatedSession {
                         expires_in: Duration::from_millis(number),
                         evicted,
@@ -142,13 +146,12 @@ impl RedisStore {
         if !evicts {
             return self.run(script).await;
         }
-        // What it evicts is not to come back with a failover.
+        // What it evicts is not to come back with a failover. It may have evicted something even if
+        // it does not say so: in a call that was repeated, because its answer was lost.
         self.revocations
-            .run(
-                &self.connector,
-                script,
-                |(verdict, _, evicted): &CreateAnswer| *verdict == 1 && !evicted.is_empty(),
-            )
+            .run(&self.connector, script, |(verdict, ..): &CreateAnswer| {
+                *verdict == 1
+            })
             .await
     }
 

@@ -157,6 +157,28 @@ async fn a_revocation_whose_answer_is_lost_is_announced() {
     assert_eq!(join_all(lost).await.len(), CALLS.len());
 }
 
+/// The repeated login finds nothing left to evict.
+#[tokio::test]
+async fn an_eviction_is_announced_when_a_connection_that_closed_made_the_login_repeat_it() {
+    let redis = RedisServer::start(&[]);
+    let two = pair(&redis).await;
+    let link = Link::to(redis.port());
+    let owner = user("o1");
+    let loss = Loss {
+        two: &two,
+        store: over(&link, &two).worker(),
+        id: kept(&two, &owner).await,
+        owner,
+    };
+    // The second script names the session; a connection that was just made is not replaced.
+    link.set(Fault::CloseOne("EVALSHA", Arc::new(AtomicUsize::new(2))));
+    loss.eviction().await.unwrap();
+    until("the other gateway to learn of it", async || {
+        !found(&two.near.load(&loss.id).await.unwrap())
+    })
+    .await;
+}
+
 /// A gateway that was killed has announced nothing.
 #[tokio::test]
 async fn a_repeated_logout_announces_the_end_of_a_session_that_is_gone() {

@@ -1,6 +1,7 @@
 //! Many revocations at once, while the replica that they wait for says nothing.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -10,13 +11,13 @@ use hufu::session::{Blocked, NewSession, SessionId, SessionToken, Written};
 use hufu::store::{self, StoreSettings, Stores};
 
 use crate::helpers::{
-    HOUR, RedisServer, follows, fresh_keys, new_session, session_of,
+    Fault, HOUR, Link, RedisServer, follows, fresh_keys, new_session, session_of,
     store::{made, settings, user},
     two_stores::{calls, connection},
     until,
 };
 
-/// A master, the only replica that its store waits for, and the store.
+/// A master, the only replica that its stores wait for, and the stores.
 struct Pair {
     master: RedisServer,
     replica: RedisServer,
@@ -27,6 +28,11 @@ struct Pair {
 
 impl Pair {
     fn start() -> Self {
+        // Longer than the scripts take on a busy machine, and no wait may delay one.
+        Self::reached_by(Duration::from_millis(1500), |master| master.url(""))
+    }
+
+    fn reached_by(timeout: Duration, url: impl FnOnce(&RedisServer) -> String) -> Self {
         let master = RedisServer::start(&[]);
         let port = master.port().to_string();
         let replica = RedisServer::start(&[
@@ -41,15 +47,15 @@ impl Pair {
         let metrics = Arc::new(Metrics::new());
         let settings = StoreSettings {
             wait_replicas: 1,
-            // Longer than the scripts take on a busy machine, and no wait may delay one.
-            timeout: Duration::from_millis(1500),
-            ..settings(&master.url(""))
+            timeout,
+            ..settings(&url(&master))
         };
         let opened = store::open(&settings, keys.clone(), naming.clone(), metrics.clone());
+        let opened = opened.unwrap();
         Self {
             master,
             replica,
-            store: opened.unwrap().worker(),
+            store: opened.worker(),
             metrics,
             issue: Box::new(move |name| {
                 SessionToken::issue(&keys, tag_of(&naming, &user(name))).id()
@@ -157,4 +163,25 @@ async fn replicas_are_waited_for_only_when_something_has_ended() {
     );
     assert_eq!(calls(&mut inspector, "wait"), 2);
     assert_eq!(pair.counted("replicated") + pair.counted("short"), 2);
+}
+
+/// The repeated login finds nothing left to evict.
+#[tokio::test]
+async fn a_login_waits_for_replicas_when_a_connection_that_closed_made_it_repeat_its_eviction() {
+    let mut link = None;
+    let pair = Pair::reached_by(Duration::from_secs(20), |master| {
+        link.insert(Link::to(master.port())).url()
+    });
+    // The evictions use each of the two connections that take turns. One that was just made is not
+    // replaced.
+    for _ in 0..3 {
+        pair.sign_in("o1").await;
+    }
+    let waits = || pair.counted("replicated") + pair.counted("short");
+    assert_eq!(waits(), 2);
+    // The second script names the session.
+    link.unwrap()
+        .set(Fault::CloseOne("EVALSHA", Arc::new(AtomicUsize::new(2))));
+    pair.sign_in("o1").await;
+    assert_eq!(waits(), 3);
 }
