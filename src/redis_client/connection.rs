@@ -13,7 +13,7 @@ use redis::aio::MultiplexedConnection;
 use redis::{RedisResult, Value};
 use tokio::task::JoinHandle;
 
-use self::replicated::{PooledWrite, ReplicatedWrites};
+use self::replicated::ReplicatedWrites;
 use super::address::NodeAddress;
 use super::error::ClientError;
 use super::failure::{Failure, spoils_connection};
@@ -129,11 +129,11 @@ impl Connector {
     /// no user an error. The first sending may have been carried out: every request
     /// may be repeated.
     pub(super) async fn send(&self, request: &Request<'_>, asking: bool) -> Result<Value, Failure> {
-        if let Connections::Pooled(pools) = &self.connections {
-            return Box::pin(self.send_pooled(pools, request, asking)).await;
-        }
         if let Request::Replicated { place, .. } = request {
             return Box::pin(self.send_replicated(request, place, asking)).await;
+        }
+        if let Connections::Pooled(pools) = &self.connections {
+            return Box::pin(self.send_pooled(pools, request, asking)).await;
         }
         let (live, fresh) = self
             .live_or_connect()
@@ -185,8 +185,6 @@ impl Connector {
         let result = request.send(&mut connection, asking).await;
         if self.is_spoilt_by(&result) {
             drop(PooledConnection::take(connection));
-        } else if let Request::Replicated { place, .. } = request {
-            place.note(PooledWrite(connection));
         }
         result.map_err(Failure::Request)
     }
@@ -228,19 +226,27 @@ impl Connector {
         self.failed_just_now()?;
         match self.open().await {
             Ok((connection, observation)) => Ok((self.made(connection, observation), true)),
-            Err(error) => Err(self.failed(self.server.unconnected(&error))),
+            Err(error) => Err(self.failed(error)),
         }
     }
 
-    async fn open(&self) -> RedisResult<(MultiplexedConnection, Option<Box<dyn Observation>>)> {
-        match &self.connections {
+    async fn open(
+        &self,
+    ) -> Result<(MultiplexedConnection, Option<Box<dyn Observation>>), ClientError> {
+        let opened = match &self.connections {
             Connections::Observed(observer) => observer
                 .clone()
                 .connect(&self.server)
                 .await
                 .map(|(connection, observation)| (connection, Some(observation))),
-            _ => Ok((opening::open(&self.server).await?, None)),
-        }
+            Connections::Worker => opening::open(&self.server).await.map(|made| (made, None)),
+            // It lives in their runtime, and leaves them.
+            Connections::Pooled(pools) => {
+                let made = pools.connection(&self.server).await?;
+                return Ok((PooledConnection::take(made), None));
+            }
+        };
+        opened.map_err(|error| self.server.unconnected(&error))
     }
 
     fn live(&self) -> Option<LiveConnection> {
@@ -265,9 +271,12 @@ impl Connector {
         connection: MultiplexedConnection,
         observation: Option<Box<dyn Observation>>,
     ) -> LiveConnection {
-        self.metrics
-            .store
-            .connection(&self.server.address.to_string());
+        // The pool counts its own.
+        if !matches!(self.connections, Connections::Pooled(_)) {
+            self.metrics
+                .store
+                .connection(&self.server.address.to_string());
+        }
         let mut state = self.state.lock();
         state.made += 1;
         let live = LiveConnection {

@@ -19,8 +19,7 @@ use super::opening::{NO_PASSWORD, without_password};
 use super::server::Server;
 use crate::metrics::Metrics;
 
-/// Connections to one server at most. While Redis waits for replicas, a connection answers nothing
-/// else.
+/// Connections to one server at most.
 const CONNECTIONS: usize = 8;
 
 pub(crate) type PooledConnection = deadpool_redis::Connection;

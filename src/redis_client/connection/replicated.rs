@@ -15,7 +15,7 @@ use super::{Connections, Connector, LiveConnection};
 use crate::clock::{millis, monotonic_now};
 use crate::redis_client::error::ClientError;
 use crate::redis_client::failure::{Failure, spoils_connection};
-use crate::redis_client::pools::PooledConnection;
+use crate::redis_client::opening::bounded;
 use crate::redis_client::request::Request;
 use crate::redis_client::write_place::{WritePlace, WrittenOn};
 
@@ -50,9 +50,6 @@ struct BatchedWrite {
     batch: Arc<WriteBatch>,
 }
 
-/// A script that has run on a connection of the pool, which nobody else uses meanwhile.
-pub(super) struct PooledWrite(pub(super) PooledConnection);
-
 impl Connector {
     /// Runs a script, and notes where.
     pub(super) async fn send_replicated(
@@ -64,7 +61,7 @@ impl Connector {
         let writes = self.replicated.get_or_init(|| {
             let lane = || {
                 let (server, metrics) = (self.server.clone(), self.metrics.clone());
-                Self::new(server, metrics, Connections::Worker)
+                Self::new(server, metrics, self.connections.for_writes())
             };
             Arc::new(ReplicatedWrites {
                 lanes: [lane(), lane()],
@@ -79,6 +76,34 @@ impl Connector {
             batch,
         });
         Ok(value)
+    }
+}
+
+impl Connections {
+    /// Reads, which are observed, go elsewhere.
+    fn for_writes(&self) -> Self {
+        match self {
+            Self::Worker | Self::Observed(_) => Self::Worker,
+            Self::Pooled(pools) => Self::Pooled(pools.clone()),
+        }
+    }
+}
+
+impl Connector {
+    /// Tries a connection of the process as its pool would: operators may use it so seldom that a
+    /// firewall forgets it.
+    async fn still_answers(&self, live: &LiveConnection) -> bool {
+        if !matches!(self.connections, Connections::Pooled(_)) {
+            return true;
+        }
+        let mut connection = live.connection.clone();
+        let answer = async { cmd("PING").query_async::<()>(&mut connection).await };
+        let answer = bounded(self.server.timeouts.connect, answer).await;
+        let is_spoilt = answer.is_err_and(|error| spoils_connection(&error));
+        if is_spoilt {
+            self.discard(live.number);
+        }
+        !is_spoilt
     }
 }
 
@@ -142,6 +167,9 @@ impl ReplicatedWrites {
                 state.lane
             };
             let (live, is_new) = self.lanes[lane].live_or_connect().await?;
+            if !is_new && !self.lanes[lane].still_answers(&live).await {
+                continue;
+            }
             fresh = is_new;
             made = Some((lane, live));
         }
@@ -189,18 +217,6 @@ impl WrittenOn for BatchedWrite {
         let Self { writes, batch } = *self;
         let wait = || writes.wait(&batch, wanted, within);
         *batch.replicas.get_or_init(wait).await
-    }
-}
-
-#[async_trait]
-impl WrittenOn for PooledWrite {
-    async fn wait_for_replicas(self: Box<Self>, wanted: u32, within: Duration) -> Option<u32> {
-        let mut connection = self.0;
-        let replicas = wait(&mut connection, wanted, within).await;
-        if replicas.as_ref().is_err_and(spoils_connection) {
-            drop(PooledConnection::take(connection));
-        }
-        replicas.ok()
     }
 }
 

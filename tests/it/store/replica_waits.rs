@@ -22,6 +22,7 @@ struct Pair {
     master: RedisServer,
     replica: RedisServer,
     store: Stores,
+    operators: Stores,
     metrics: Arc<Metrics>,
     issue: Box<dyn Fn(&str) -> SessionId>,
 }
@@ -56,6 +57,7 @@ impl Pair {
             master,
             replica,
             store: opened.worker(),
+            operators: opened.process(),
             metrics,
             issue: Box::new(move |name| {
                 SessionToken::issue(&keys, tag_of(&naming, &user(name))).id()
@@ -184,4 +186,18 @@ async fn a_login_waits_for_replicas_when_a_connection_that_closed_made_it_repeat
         .set(Fault::CloseOne("EVALSHA", Arc::new(AtomicUsize::new(2))));
     pair.sign_in("o1").await;
     assert_eq!(waits(), 3);
+}
+
+#[tokio::test]
+async fn a_silent_replica_fails_no_call_of_an_operator_however_many_there_are() {
+    let pair = Pair::start();
+    let users: Vec<_> = (0..50).map(|number| user(&format!("o{number}"))).collect();
+    pair.replica.freeze();
+    let blocks = users
+        .iter()
+        .map(|user| pair.operators.users.block(user, None, ""));
+    for blocked in join_all(blocks).await {
+        assert!(matches!(blocked.unwrap(), Blocked::Done { .. }));
+    }
+    assert_eq!((pair.counted("replicated"), pair.counted("short")), (0, 50));
 }
