@@ -10,7 +10,7 @@ use super::lookup::ReadAnswer;
 use super::sessions::RedisStore;
 use crate::backoff;
 use crate::clock::{UnixMillis, monotonic_now};
-use crate::redis_client::{Invocation, Request};
+use crate::redis_client::{Invocation, Request, WritePlace};
 use crate::session::{
     ClaimsChange, ClaimsPatch, PatchLife, SessionId, StoreError, UserKey, UserState,
 };
@@ -25,7 +25,8 @@ const BETWEEN_ROUNDS: (Duration, Duration) = (Duration::from_millis(1), Duration
 
 impl RedisStore {
     /// Reads the user's state and sessions, and writes them changed if nothing has happened to any of
-    /// them meanwhile; otherwise once more, as long as there is time since `first`.
+    /// them meanwhile; otherwise once more, as long as there is time since `first`. Where it was written
+    /// comes with it: the caller waits for replicas.
     pub(super) async fn change_claims_of(
         &self,
         user: &UserKey,
@@ -33,14 +34,14 @@ impl RedisStore {
         life: PatchLife,
         first: Instant,
         affected: &AffectedSessions,
-    ) -> Result<ClaimsChange, StoreError> {
+    ) -> Result<(ClaimsChange, Option<WritePlace>), StoreError> {
         let mut slack = SLACK;
         for round in 1..=ROUNDS {
             let began = monotonic_now();
             let (read, ids) = tokio::try_join!(self.read_state(user), self.index_of(user))?;
             let before = match self.opened_state(user, &read.stored) {
                 Ok(state) => state.at(read.now),
-                Err(unreadable) => return Ok(ClaimsChange::UnreadableState(unreadable)),
+                Err(unreadable) => return Ok((ClaimsChange::UnreadableState(unreadable), None)),
             };
             let mut records = ChangedRecords::new(patch);
             for some in ids.chunks(AT_ONCE) {
@@ -48,7 +49,7 @@ impl RedisStore {
                     let key = self.keys.session(id);
                     let stored = stored.unwrap_or_default();
                     if let Some(failed) = records.add(&self.sealer, &key, *id, user, &stored) {
-                        return Ok(failed);
+                        return Ok((failed, None));
                     }
                 }
             }
@@ -57,16 +58,14 @@ impl RedisStore {
             slack = (slack * 2).min(self.connector.operation_timeout());
             let state = match patched(before, patch, at, life) {
                 Ok(state) => state,
-                Err(error) => return Ok(ClaimsChange::Unfit(error)),
+                Err(error) => return Ok((ClaimsChange::Unfit(error), None)),
             };
             let script = self.update_script(user, &read.stored, &state, at, &records);
             affected.set(ids);
-            let done = self
-                .revocations
-                .run(&self.connector, &script, |done: &bool| *done)
-                .await?;
+            let (done, written): (bool, _) =
+                self.revocations.start(&self.connector, &script).await?;
             if done {
-                return Ok(records.done(&state));
+                return Ok((records.done(&state), Some(written)));
             }
             affected.none();
             // Who gives up between two rounds can say that nothing was changed.
@@ -76,7 +75,7 @@ impl RedisStore {
             }
             tokio::time::sleep(backoff::jittered(BETWEEN_ROUNDS.0, BETWEEN_ROUNDS.1, round)).await;
         }
-        Ok(ClaimsChange::Busy)
+        Ok((ClaimsChange::Busy, None))
     }
 
     fn update_script(

@@ -34,19 +34,35 @@ impl Revocations {
         script: &Invocation<'_>,
         ended: impl Fn(&T) -> bool,
     ) -> Result<T, StoreError> {
-        let Some(waiting) = &self.0 else {
-            return Ok(connections.call(&Request::Script(script)).await?);
-        };
-        let place = WritePlace::default();
-        let request = Request::Replicated {
-            script,
-            place: &place,
-        };
-        let answer = connections.call(&request).await?;
+        let (answer, written) = self.start(connections, script).await?;
         if ended(&answer) {
-            waiting.wait(connections, place).await;
+            self.wait(connections, written).await;
         }
         Ok(answer)
+    }
+
+    /// The same for a caller that waits later, if anything has ended.
+    pub(super) async fn start<T: FromRedisValue>(
+        &self,
+        connections: &Topology,
+        script: &Invocation<'_>,
+    ) -> Result<(T, WritePlace), StoreError> {
+        let place = WritePlace::default();
+        let request = match &self.0 {
+            None => Request::Script(script),
+            Some(_) => Request::Replicated {
+                script,
+                place: &place,
+            },
+        };
+        let answer = connections.call(&request).await?;
+        Ok((answer, place))
+    }
+
+    pub(super) async fn wait(&self, connections: &Topology, written: WritePlace) {
+        if let Some(waiting) = &self.0 {
+            waiting.wait(connections, written).await;
+        }
     }
 }
 

@@ -151,11 +151,19 @@ impl Users for RedisStore {
         let began = monotonic_now();
         let affected = AffectedSessions::default();
         // Whoever has the turn may be waiting for a Redis that says nothing.
-        let change = self.in_time(async {
+        let write = self.in_time(async {
             let _turn = self.turns.of(user).await;
             self.change_claims_of(user, patch, life, began, &affected)
                 .await
         });
+        // Replicas may take long, and nobody's turn waits for them.
+        let change = async {
+            let (change, written) = write.await?;
+            if let Some(written) = written {
+                self.revocations.wait(&self.connector, written).await;
+            }
+            Ok(change)
+        };
         // It reaches the near caches as the end of the sessions would: they read them again.
         self.announcing(&affected, self.meter.watch("change_claims", change))
             .await

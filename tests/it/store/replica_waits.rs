@@ -7,7 +7,9 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use hufu::metrics::{Exposition, Metrics};
 use hufu::session::token::tag_of;
-use hufu::session::{Blocked, NewSession, SessionId, SessionToken, Written};
+use hufu::session::{
+    Blocked, ClaimsChange, ClaimsPatch, NewSession, PatchLife, SessionId, SessionToken, Written,
+};
 use hufu::store::{self, StoreSettings, Stores};
 
 use crate::helpers::{
@@ -200,4 +202,21 @@ async fn a_silent_replica_fails_no_call_of_an_operator_however_many_there_are() 
         assert!(matches!(blocked.unwrap(), Blocked::Done { .. }));
     }
     assert_eq!((pair.counted("replicated"), pair.counted("short")), (0, 50));
+}
+
+#[tokio::test]
+async fn changes_of_one_users_claims_do_not_wait_for_each_others_replicas() {
+    let pair = Pair::start();
+    pair.sign_in("o1").await;
+    let owner = user("o1");
+    let patch: ClaimsPatch = serde_json::from_str(r#"{"role":"staff"}"#).unwrap();
+    pair.replica.freeze();
+    let changes = (0..8).map(|_| {
+        let users = &pair.operators.users;
+        users.change_claims(&owner, &patch, PatchLife::Lasting)
+    });
+    for changed in join_all(changes).await {
+        assert!(matches!(changed.unwrap(), ClaimsChange::Done { .. }));
+    }
+    assert_eq!((pair.counted("replicated"), pair.counted("short")), (0, 8));
 }
