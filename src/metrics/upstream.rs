@@ -96,7 +96,7 @@ struct UpstreamOutcome {
     /// The upstream's name in the configuration.
     upstream: String,
     /// `answered`, `unreachable`, `timeout`, `broken`, `unavailable`, `client_left`,
-    /// `session_expired`, `forbidden` or `shutting_down`; of retries `stale_connection`,
+    /// `session_expired`, `forbidden`, `store_unavailable` or `shutting_down`; of retries `stale_connection`,
     /// `another_endpoint` or `refused`.
     outcome: &'static str,
 }

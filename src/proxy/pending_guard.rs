@@ -15,7 +15,7 @@ use tokio::time::sleep;
 
 use crate::http::Drain;
 use crate::proxy::head_writer::HeadWriter;
-use crate::proxy::session_watch::{Admitted, SessionEnd, SessionWatch};
+use crate::proxy::session_watch::{Admitted, NotAgain, SessionWatch};
 use crate::proxy::unanswered::UpstreamError;
 
 /// Between two ticks.
@@ -75,14 +75,14 @@ impl<'a> PendingGuard<'a> {
     }
 
     /// Looks once more at the session of a request that had to wait. Returns the head for what the
-    /// session is now; `None`: the head stays as it was written. It is written anew also for an
+    /// session is now; `None`: it has none, and the head stays as it was written. It is written anew also for an
     /// unchanged session, since the signed identity grows old.
-    pub async fn after_wait(&self) -> Result<Option<BytesMut>, SessionEnd> {
+    pub async fn after_wait(&self) -> Result<Option<BytesMut>, NotAgain> {
         let Some(PendingSession { admitted, head }) = self.session else {
             return Ok(None);
         };
         let live = admitted.now().await?;
-        Ok(live.map(|live| head.written(Some(&live))))
+        Ok(Some(head.written(Some(&live))))
     }
 
     /// Why the request is not to go on.

@@ -52,14 +52,19 @@ impl From<SessionEnd> for GatewayError {
     }
 }
 
+/// Why what was admitted is not admitted again.
+#[derive(Debug)]
+pub enum NotAgain {
+    Ended(SessionEnd),
+    /// Nobody can say whether the session lives.
+    Unknown(StoreError),
+}
+
 impl Admitted<'_> {
-    /// The session as it is now, or why it may not go on. `None`: the store is down, which ends
-    /// nothing.
-    pub async fn now(&self) -> Result<Option<LiveSession>, SessionEnd> {
-        match self.sessions.follow(&self.live.id, false).await {
-            Ok(found) => still_admitted(found, self.rule).map(Some),
-            Err(_) => Ok(None),
-        }
+    /// The session as it is now, if a new request of it would be let in.
+    pub async fn now(&self) -> Result<LiveSession, NotAgain> {
+        let found = self.sessions.follow(&self.live.id, false).await;
+        still_admitted(found.map_err(NotAgain::Unknown)?, self.rule).map_err(NotAgain::Ended)
     }
 }
 

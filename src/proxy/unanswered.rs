@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use crate::http::{ErrorCode, GatewayError};
 use crate::proxy::inbound;
-use crate::proxy::session_watch::SessionEnd;
+use crate::proxy::session_watch::{NotAgain, SessionEnd};
+use crate::session::StoreError;
 use crate::telemetry::Throttle;
 use crate::upstream_client::response_head::BadAnswer;
 use crate::upstream_client::upload::UploadError;
@@ -63,9 +64,22 @@ pub enum UpstreamError {
     /// The session ended, or the route let it in no more, before there was an answer.
     #[error("the session was no longer let in before there was an answer: {}", .0.code().word())]
     SessionEnded(SessionEnd),
+    /// The request had to wait, and nobody could say after that whether its session lives. The
+    /// upstream has nothing of it.
+    #[error("the session cannot be looked up after the wait for a place: {0}")]
+    SessionUnknown(StoreError),
     /// The process ends, and there was no answer in the time that was left.
     #[error("no answer before the process ends")]
     ShuttingDown,
+}
+
+impl From<NotAgain> for UpstreamError {
+    fn from(error: NotAgain) -> Self {
+        match error {
+            NotAgain::Ended(end) => Self::SessionEnded(end),
+            NotAgain::Unknown(error) => Self::SessionUnknown(error),
+        }
+    }
 }
 
 impl UpstreamError {
@@ -126,6 +140,10 @@ pub fn client_error(error: &UpstreamError) -> (&'static str, GatewayError) {
             return (CLIENT_LEFT, inbound::too_large().closing());
         }
         UpstreamError::SessionEnded(end) => return (end.code().word(), GatewayError::from(*end)),
+        UpstreamError::SessionUnknown(error) => {
+            let answer = GatewayError::from(error.clone());
+            return (answer.code.word(), answer);
+        }
         UpstreamError::ShuttingDown => (
             "shutting_down",
             E::ShuttingDown,
@@ -146,8 +164,11 @@ pub fn log_failure(error: &UpstreamError, upstream: &str, request_id: &str) {
     /// A full upstream turns away as many as come; the access lines name each of them.
     static THROTTLE: Throttle = Throttle::new(Duration::from_secs(1));
     match error {
-        UpstreamError::Client(_) | UpstreamError::SessionEnded(_) | UpstreamError::ShuttingDown => {
-        }
+        // The error of the store has its own line.
+        UpstreamError::Client(_)
+        | UpstreamError::SessionEnded(_)
+        | UpstreamError::SessionUnknown(_)
+        | UpstreamError::ShuttingDown => {}
         UpstreamError::Full | UpstreamError::AllUnhealthy | UpstreamError::Starved { .. } => {
             if let Some(silent) = THROTTLE.admit() {
                 log::warn!(upstream, request_id; "{error}{silent}");

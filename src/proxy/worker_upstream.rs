@@ -153,8 +153,7 @@ impl WorkerUpstream {
             return Ok(place);
         }
         let place = queue.enter().await.ok_or(UpstreamError::Full)?;
-        let head = guard.after_wait().await;
-        if let Some(head) = head.map_err(UpstreamError::SessionEnded)? {
+        if let Some(head) = guard.after_wait().await? {
             upload.replace_head(head);
         }
         Ok(place)
