@@ -170,7 +170,7 @@ async fn the_real_token_comes_back_in_nothing() {
     let gateway = gateway(&config);
     let token = gateway.sdk_token().await;
     let mut answers = String::new();
-    for path in ["leak", "leak-escaped", "leak-header", "redirect"] {
+    for path in ["leak", "leak-escaped", "leak-header", "redirect", "switch"] {
         let path = format!("/wxa/test/{path}");
         let by_bearer = http().get(gateway.api(&path)).bearer_auth(SECRET).await;
         let by_sdk = http()

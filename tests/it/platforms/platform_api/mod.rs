@@ -68,6 +68,7 @@ pub(crate) fn wechat(settings: SandboxSettings) -> Arc<Sandbox> {
                         .route("/leak-escaped", web::to(leak_escaped))
                         .route("/leak-header", web::to(leak_in_header))
                         .route("/redirect", web::to(redirect))
+                        .route("/switch", web::to(switch))
                         .route("/large", web::to(large))
                         .route("/whole", web::to(whole))
                         .route("/break", web::to(broken)),
@@ -159,6 +160,13 @@ async fn redirect(request: HttpRequest) -> HttpResponse {
             "location",
             format!("/wxa/test/echo?{}", request.query_string()),
         ))
+        .finish()
+}
+
+/// Another protocol, which nobody asked for.
+async fn switch() -> HttpResponse {
+    HttpResponse::SwitchingProtocols()
+        .upgrade("websocket")
         .finish()
 }
 
