@@ -240,7 +240,7 @@ fn opened(answer: &HttpAnswer) -> String {
 
 #[tokio::test]
 async fn what_is_not_signed_sealed_and_for_this_app_reaches_nobody() {
-    let backend = Upstream::ok();
+    let backend = Upstream::named("ok");
     let gateway = started(&pushed_to(&backend.url, SEALED));
     let message = "<xml><MsgId>1</MsgId></xml>";
     let envelope = "<xml><Encrypt>@</Encrypt></xml>";
@@ -302,7 +302,7 @@ async fn what_is_not_signed_sealed_and_for_this_app_reaches_nobody() {
 /// The app lacks the key that the console has.
 #[tokio::test]
 async fn without_a_key_an_encrypted_message_is_refused() {
-    let backend = Upstream::ok();
+    let backend = Upstream::named("ok");
     let gateway = started(&pushed_to(&backend.url, ""));
     for message in ["<xml><MsgId>1</MsgId></xml>", r#"{"MsgId":1}"#] {
         assert_refused(&sealed(&gateway, message).await, 400, "push_invalid");
@@ -322,7 +322,7 @@ async fn a_message_of_the_longest_length_passes_sealed_and_plain() {
         format!("{start}{}{end}", "x".repeat(filling))
     };
     for is_sealed in [true, false] {
-        let backend = Upstream::ok();
+        let backend = Upstream::named("ok");
         let more = if is_sealed { SEALED } else { "" };
         let gateway = started(&pushed_to(&backend.url, more));
         let request = |message: &str| {
@@ -342,7 +342,7 @@ async fn a_message_of_the_longest_length_passes_sealed_and_plain() {
 /// The vector of the platform's documentation passes signature, key and id; its twins do not.
 #[tokio::test]
 async fn the_documented_vector_opens_and_its_twins_do_not() {
-    let backend = Upstream::ok();
+    let backend = Upstream::named("ok");
     let config = pushed_to(&backend.url, SEALED)
         .replace(TOKEN, "QDG6eK")
         .replace(

@@ -114,7 +114,7 @@ async fn the_backend_reads_who_acts_and_for_whom() {
 
 #[tokio::test]
 async fn only_what_the_platform_has_sealed_for_the_component_is_believed() {
-    let backend = Upstream::ok();
+    let backend = Upstream::named("ok");
     let gateway = started(&config(&backend.url));
     let at = || gateway.at(&path(APPID));
     let seal = |message: &str, id: &str| key().seal(message.as_bytes(), id);

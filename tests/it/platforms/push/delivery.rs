@@ -43,7 +43,7 @@ async fn the_same_message_at_two_gateways_at_once_is_delivered_once() {
 
 #[tokio::test]
 async fn an_event_without_a_number_is_known_by_its_content() {
-    let backend = Upstream::ok();
+    let backend = Upstream::named("ok");
     let gateway = Gateway::start(&pushed_to(&backend.url, SEALED));
     let event = |order: u32| format!(r#"{{"Event":"trade_manage_order","order_id":{order}}}"#);
     for order in [1, 1, 2, 1, 2] {
@@ -55,7 +55,7 @@ async fn an_event_without_a_number_is_known_by_its_content() {
 
 #[tokio::test]
 async fn a_number_of_zero_is_none() {
-    let backend = Upstream::ok();
+    let backend = Upstream::named("ok");
     let gateway = Gateway::start(&pushed_to(&backend.url, SEALED));
     for message in [
         r#"{"MsgId":0,"n":1}"#,
@@ -105,7 +105,7 @@ async fn a_platform_that_leaves_does_not_cut_the_delivery_off() {
 #[tokio::test]
 async fn without_a_store_messages_are_delivered_and_never_acknowledged_in_vain() {
     let mut redis = RedisServer::start(&[]);
-    let backend = Upstream::ok();
+    let backend = Upstream::named("ok");
     let config = pushed_to(&backend.url, "");
     let gateway = GatewayBuilder::new()
         .store(redis.url(""))

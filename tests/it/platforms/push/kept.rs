@@ -84,7 +84,7 @@ async fn a_slow_backend_gets_the_message_once() {
 #[tokio::test]
 async fn a_reload_sends_kept_messages_to_the_new_upstream() {
     let gone = Upstream::start(Script::cut());
-    let new = Upstream::ok();
+    let new = Upstream::named("ok");
     let gateway = Gateway::start(&pushed_to(&gone.url, SEALED));
     assert_acknowledged(&sealed(&gateway, MESSAGE).await);
     gateway
@@ -101,7 +101,7 @@ async fn a_reload_sends_kept_messages_to_the_new_upstream() {
 async fn a_kept_message_stays_with_the_name_that_it_came_for() {
     let redis = RedisServer::start(&[]);
     let down = Upstream::start(Script::cut());
-    let other = Upstream::ok();
+    let other = Upstream::named("ok");
     let twin = format!(
         "apps.twin = {{ appid = \"{APPID}\", secret = \"any\", push = {{ token = \"{TOKEN}\", aes_key = \"{AES_KEY}\", upstream = \"other\", path = \"/\" }} }}\nupstreams.other.endpoints = [\"{}\"]\n",
         other.url

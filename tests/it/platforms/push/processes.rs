@@ -49,7 +49,7 @@ async fn a_hundred_kills_lose_no_message_that_was_acknowledged() {
     let seed = u64::from_be_bytes(random::bytes());
     println!("seed {seed}");
     let redis = RedisServer::start(&[]);
-    let backend = Upstream::ok();
+    let backend = Upstream::named("ok");
     let config = pushed_to(&backend.url, SEALED);
     let first = GatewayBuilder::new()
         .store(redis.url(""))

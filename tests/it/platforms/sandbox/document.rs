@@ -46,7 +46,7 @@ async fn the_document_and_the_routes_agree() {
         .collect();
     assert_eq!(headings, routes);
     let sandbox = sandbox(SandboxSettings::default());
-    let backend = Upstream::ok();
+    let backend = Upstream::named("ok");
     let push = pushed_to(&backend.url, SEALED).replace(TOKEN, "t0ken");
     let gateway = Gateway::start(&push);
     for (heading, section) in sections {

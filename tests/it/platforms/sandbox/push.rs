@@ -55,7 +55,7 @@ async fn a_message_of_the_simulator_reaches_the_backend() {
 
 #[tokio::test]
 async fn faults_of_the_simulator_are_refused_and_sent_again() {
-    let backend = Upstream::ok();
+    let backend = Upstream::named("ok");
     let gateway = Gateway::start(&pushed_to(&backend.url, SEALED));
     let sandbox = sandbox(SandboxSettings::default());
     let (status, wrong) = sandbox
