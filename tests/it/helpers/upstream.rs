@@ -73,9 +73,10 @@ impl Upstream {
         Self::in_turn([script])
     }
 
-    /// Answers every request with 200 and `ok`, as soon as its head is there.
+    /// Answers every request with 200 and `ok`, once it is there to its end: what the client has an
+    /// answer to is recorded.
     pub(crate) fn ok() -> Self {
-        Self::start(Script::at_head(super::script::ok()))
+        Self::start(Script::at_end(super::script::ok()))
     }
 
     /// Answers every request with its name.
