@@ -15,6 +15,15 @@ pub(crate) const APPID: &str = "wx0123456789abcdef";
 /// Its secret, which must never be seen anywhere.
 pub(crate) const APP_SECRET: &str = "app-secret-that-nobody-may-see";
 
+/// The product's own times for a store that may not answer at all. Without these lines a gateway of
+/// a test has [`PATIENCE`].
+pub(crate) const HASTY: &str = "store.connect_timeout = \"1s\"\nstore.timeout = \"500ms\"\n";
+/// How long a Redis that a test lets live may take: a busy machine stalls it for a second or two.
+const PATIENCE: [(&str, &str); 2] = [
+    ("store.connect_timeout", "store.connect_timeout = \"10s\"\n"),
+    ("store.timeout", "store.timeout = \"10s\"\n"),
+];
+
 /// A memory store and no routes, until it is told otherwise.
 #[derive(Clone, Default)]
 pub(crate) struct GatewayBuilder {
@@ -91,6 +100,17 @@ impl GatewayBuilder {
             );
             unless_set("secrets.keys", &keys);
         }
+        // Sentinels and clusters wait so long for another master.
+        if ["redis:", "rediss:", "redis+unix:"]
+            .iter()
+            .any(|kind| store.starts_with(kind))
+        {
+            for (key, line) in PATIENCE {
+                unless_set(key, line);
+            }
+        }
+        // A code comes again later than it should where the machine stalls.
+        unless_set("login.replay_window", "login.replay_window = \"5m\"\n");
         // Tests come from one address, and some log one user in again and again; those of the
         // limits set their own.
         let unlimited = "login.rate_limit = { per_ip = \"off\", per_user = \"off\" }\n";

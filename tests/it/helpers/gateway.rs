@@ -242,10 +242,11 @@ impl Gateway {
         .await;
     }
 
-    #[track_caller]
+    /// The same, where nothing of the test's own has to go on meanwhile.
     pub(crate) fn assert_logged(&self, text: &str) {
-        let log = self.stderr();
-        assert!(log.contains(text), "{text:?} is not in {log}");
+        until_blocking(&format!("{text:?} in the log"), || {
+            self.stderr().contains(text)
+        });
     }
 
     #[track_caller]

@@ -30,7 +30,7 @@ pub(crate) mod wait;
 pub(crate) mod ws_client;
 pub(crate) mod ws_upstream;
 
-pub(crate) use builder::{APP_SECRET, APPID, GatewayBuilder, route, upstream, upstream_of};
+pub(crate) use builder::{APP_SECRET, APPID, GatewayBuilder, HASTY, route, upstream, upstream_of};
 pub(crate) use client::{Client, HttpAnswer, http};
 pub(crate) use cluster::RedisCluster;
 pub(crate) use gateway::Gateway;

@@ -1,11 +1,12 @@
 //! A real nginx of the test's own.
 
 use std::io::{Read as _, Write as _};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
 
+use super::programs::port;
 use super::wait::until_blocking;
 
 /// A running nginx; killed when dropped.
@@ -25,14 +26,9 @@ impl Nginx {
     pub(crate) fn configured(http: impl Fn(u16) -> String) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let at = folder.path().display();
-        // Between choosing a free port and nginx's taking it another test may take it: choose
-        // again.
+        // Another process may take the port before nginx does: choose again.
         let (child, port) = until_blocking("nginx on a free port", || {
-            let port = TcpListener::bind("127.0.0.1:0")
-                .unwrap()
-                .local_addr()
-                .unwrap()
-                .port();
+            let port = port();
             let config = format!(
                 "daemon off; master_process off; pid {at}/pid; error_log {at}/error.log;\nevents {{}}\nhttp {{ access_log off; client_body_temp_path {at}/b; proxy_temp_path {at}/p; \
                  fastcgi_temp_path {at}/f; uwsgi_temp_path {at}/u; scgi_temp_path {at}/s;\n{}\n}}\n",

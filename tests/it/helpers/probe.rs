@@ -244,18 +244,24 @@ impl Probe {
     }
 }
 
-/// Sends bytes and reads until the server closes, or until it has been silent for a while after an
-/// answer.
+/// Sends bytes and reads until the server closes, or until it has been silent for a while after a
+/// whole answer.
 pub(crate) async fn send(to: SocketAddr, bytes: impl AsRef<[u8]>) -> Answer {
     let mut stream = TcpStream::connect(to).await.unwrap();
     // The server may close before it has read everything.
     let _ = stream.write_all(bytes.as_ref()).await;
-    read(&mut stream).await
+    let asked_for_head = bytes.as_ref().starts_with(b"HEAD ");
+    read_with(&mut stream, asked_for_head, Until::Silence).await
 }
 
 /// Reads an answer from a connection.
 pub(crate) async fn read(stream: &mut (impl AsyncRead + Unpin)) -> Answer {
-    read_with(stream, Duration::from_millis(300)).await
+    read_with(stream, false, Until::Silence).await
+}
+
+/// The same of the answer to a HEAD.
+pub(crate) async fn read_head(stream: &mut (impl AsyncRead + Unpin)) -> Answer {
+    read_with(stream, true, Until::Silence).await
 }
 
 /// Sends bytes and reads until the server closes.
@@ -267,17 +273,33 @@ pub(crate) async fn send_to_the_end(to: SocketAddr, bytes: impl AsRef<[u8]>) -> 
 
 /// Reads until the server closes.
 pub(crate) async fn read_to_the_end(stream: &mut (impl AsyncRead + Unpin)) -> Answer {
-    read_with(stream, Duration::from_secs(10)).await
+    read_with(stream, false, Until::Closed).await
 }
 
-/// `silence`: how long the server may say nothing in the middle.
-async fn read_with(stream: &mut (impl AsyncRead + Unpin), silence: Duration) -> Answer {
+/// How far a connection is read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Until {
+    /// Whole answers, and nothing behind them for a while.
+    Silence,
+    Closed,
+}
+
+/// How long nothing may come behind a whole answer: time itself is the matter, since nothing shows
+/// that a server has no more to say.
+const SILENCE: Duration = Duration::from_millis(300);
+
+async fn read_with(
+    stream: &mut (impl AsyncRead + Unpin),
+    asked_for_head: bool,
+    until: Until,
+) -> Answer {
     let (mut all, mut buf, mut closed) = (Vec::new(), [0; 16 * 1024], false);
     loop {
-        let patience = if all.is_empty() {
-            Duration::from_secs(10)
+        // In the middle of an answer a server that stalls is not one that has ended.
+        let patience = if until == Until::Silence && rests(&all, asked_for_head) {
+            SILENCE
         } else {
-            silence
+            PATIENCE
         };
         match tokio::time::timeout(patience, stream.read(&mut buf)).await {
             Ok(Ok(0) | Err(_)) => {
@@ -299,4 +321,44 @@ async fn read_with(stream: &mut (impl AsyncRead + Unpin), silence: Duration) -> 
         text,
         closed,
     }
+}
+
+/// Whether these are whole answers, behind which the server may keep the connection and say nothing
+/// more.
+fn rests(bytes: &[u8], asked_for_head: bool) -> bool {
+    let mut rest = bytes;
+    let mut closes = false;
+    while !rest.is_empty() {
+        let Some(end) = rest.windows(4).position(|four| four == b"\r\n\r\n") else {
+            return false;
+        };
+        let head = String::from_utf8_lossy(&rest[..end]).to_ascii_lowercase();
+        rest = &rest[end + 4..];
+        let value = |name: &str| {
+            let mut lines = head.lines().filter_map(|line| line.split_once(':'));
+            let found = lines.find(|(found, _)| *found == name);
+            found.map(|(_, value)| value.trim().to_owned())
+        };
+        let status = head.split(' ').nth(1).unwrap_or_default();
+        closes = value("connection").as_deref() == Some("close");
+        if status == "101" {
+            // What follows is no HTTP.
+            return true;
+        }
+        if asked_for_head || status.starts_with('1') || matches!(status, "204" | "304") {
+            continue;
+        }
+        let body = if value("transfer-encoding").is_some() {
+            let mut left = rest.to_vec();
+            let is_whole = Chunks::default().take(&mut left);
+            is_whole.then(|| rest.len() - left.len())
+        } else {
+            value("content-length").and_then(|length| length.parse().ok())
+        };
+        match body {
+            Some(length) if length <= rest.len() => rest = &rest[length..],
+            _ => return false,
+        }
+    }
+    !bytes.is_empty() && !closes
 }

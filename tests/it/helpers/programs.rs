@@ -99,7 +99,7 @@ fn assert_absent(name: &str) {
 
 /// A free port below those that the system gives to others who ask for any, and another one each
 /// time: so no test of this process takes it between its choice and the server's start.
-fn port() -> u16 {
+pub(super) fn port() -> u16 {
     const FIRST: u32 = 10_000;
     const PORTS: u32 = 22_000;
     static NEXT: AtomicU32 = AtomicU32::new(0);

@@ -1,7 +1,7 @@
 //! A real redis-server of the test's own: free port, own folder, gone with the test.
 
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -11,6 +11,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tempfile::TempDir;
 
+use super::programs::port;
 use super::wait::until_blocking;
 
 /// An argument that stands for a free port.
@@ -87,26 +88,25 @@ impl RedisServer {
             args.extend(["--save", "", "--appendonly", "no"].map(str::to_owned));
         }
         args.extend(extra.iter().map(|&arg| arg.to_owned()));
-        // Between choosing a free port and the server's taking it another test may take it: choose
-        // again.
+        // Another process may take the port before the server does: choose again.
         until_blocking("redis-server on a free port", || {
-            let port = free_port();
+            let own = port();
             // A cluster's nodes have a second port.
             let args: Vec<_> = args
                 .iter()
                 .map(|arg| {
                     if arg == FREE {
-                        free_port().to_string()
+                        port().to_string()
                     } else {
                         arg.clone()
                     }
                 })
                 .collect();
-            let child = spawn(folder.path(), port, &args, tls.is_some());
+            let child = spawn(folder.path(), own, &args, tls.is_some());
             let mut server = Self {
                 child,
                 folder: tempfile::tempdir().unwrap(),
-                port,
+                port: own,
                 args,
                 tls: tls.cloned(),
             };
@@ -249,14 +249,6 @@ fn spawn(folder: &Path, port: u16, args: &[String], tls: bool) -> Child {
         .stdout(Stdio::null())
         .stderr(Stdio::null());
     command.spawn().expect("redis-server is needed for these tests: apt-get install redis-server, or brew install redis")
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind(("127.0.0.1", 0))
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port()
 }
 
 /// Whether a Redis that has read its data answers there: `+PONG`, or `-NOAUTH`, behind which it may

@@ -12,6 +12,8 @@ pub(crate) enum Step {
     Whole,
     Say(Vec<u8>),
     Pause(Duration),
+    /// Waits until the test sets another script, which goes on behind its first wait.
+    Hold,
     /// These bytes again and again, with a pause behind each, until the other side leaves.
     Repeat(Vec<u8>, Duration),
     /// Closes its own side.
@@ -22,7 +24,7 @@ pub(crate) enum Step {
 
 impl Step {
     pub(super) const fn waits(&self) -> bool {
-        matches!(self, Self::Head | Self::Body(_) | Self::Whole)
+        matches!(self, Self::Head | Self::Body(_) | Self::Whole | Self::Hold)
     }
 }
 
@@ -73,6 +75,11 @@ impl Script {
     /// Reads, and never answers.
     pub(crate) fn hang() -> Self {
         Self::new([Step::Whole])
+    }
+
+    /// Reads a request, and answers it as the next script says that the test sets.
+    pub(crate) fn held() -> Self {
+        Self::new([Step::Whole, Step::Hold])
     }
 
     /// Closes in the place of an answer.

@@ -11,7 +11,7 @@ use tokio_rustls::TlsAcceptor;
 use super::builder::route;
 use super::chunks::Chunks;
 use super::script::{Script, Step};
-use super::wait::until;
+use super::wait::{STEP, until};
 
 /// What one connection brought.
 #[derive(Debug, Clone, Default)]
@@ -244,6 +244,11 @@ impl Shared {
                 Step::Whole => connection.whole().await?,
                 Step::Say(bytes) => connection.say(bytes).await,
                 Step::Pause(span) => tokio::time::sleep(*span).await,
+                Step::Hold => {
+                    while self.script(number).0 == changes {
+                        tokio::time::sleep(STEP).await;
+                    }
+                }
                 Step::Repeat(bytes, pause) => {
                     while let Ok(sent) = connection.stream.write(bytes).await {
                         connection.stream.flush().await.ok()?;
@@ -280,6 +285,8 @@ struct Request {
     body: Chunks,
     /// The length of a body that is not chunked.
     length: Option<usize>,
+    /// Whether it stands among the requests.
+    recorded: bool,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
@@ -328,10 +335,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let head = String::from_utf8_lossy(&head).into_owned();
         let is_chunked = !values(&head, "transfer-encoding").is_empty();
         let length = values(&head, "content-length");
+        let length = (!is_chunked).then(|| length.first().map_or(0, |n| n.parse().unwrap()));
+        // It stands there before it is answered: a test looks as soon as it has the answer.
+        let recorded = length == Some(0);
+        if recorded {
+            let whole = (head.clone(), Vec::new());
+            self.record.lock().unwrap().requests.push(whole);
+        }
         self.request = Some(Request {
-            length: (!is_chunked).then(|| length.first().map_or(0, |n| n.parse().unwrap())),
+            length,
             head,
             body: Chunks::default(),
+            recorded,
         });
         Some(())
     }
@@ -357,8 +372,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     async fn rest(&mut self) -> Option<()> {
         while let Some(request) = &mut self.request {
             if request.take(&mut self.buf) {
-                let whole = (request.head.clone(), std::mem::take(&mut request.body.body));
-                self.record.lock().unwrap().requests.push(whole);
+                if !request.recorded {
+                    let whole = (request.head.clone(), std::mem::take(&mut request.body.body));
+                    self.record.lock().unwrap().requests.push(whole);
+                }
                 self.request = None;
             } else {
                 self.more().await?;

@@ -8,7 +8,7 @@ use hufu::clock::monotonic_now;
 const PATIENCE: Duration = Duration::from_secs(60);
 /// How long between two looks. Whatever a test waits for, it looks for it here: a `sleep` elsewhere
 /// says why time itself is the matter.
-const STEP: Duration = Duration::from_millis(10);
+pub(super) const STEP: Duration = Duration::from_millis(10);
 
 /// What a condition says: `false` and `None` are "not yet".
 pub(crate) trait Outcome {

@@ -18,8 +18,14 @@ const API: &str = "jscode2session";
 
 /// The lines of a gateway that asks this backend.
 pub(crate) fn asking(backend: &str, more: &str) -> String {
+    // A busy machine stalls a backend for a second or two.
+    let patience = if more.contains("login.hook.timeout") {
+        ""
+    } else {
+        "login.hook.timeout = \"30s\"\n"
+    };
     format!(
-        "login.hook.upstream = \"hook\"\nlogin.hook.path = \"/decide?v=1\"\nlogin.hook.secrets = [\"{SECRET}\"]\nupstreams.hook.endpoints = [\"{backend}\"]\n{more}"
+        "{patience}login.hook.upstream = \"hook\"\nlogin.hook.path = \"/decide?v=1\"\nlogin.hook.secrets = [\"{SECRET}\"]\nupstreams.hook.endpoints = [\"{backend}\"]\n{more}"
     )
 }
 

@@ -5,6 +5,7 @@ mod refusals;
 
 use std::time::Duration;
 
+use hufu::clock::monotonic_now;
 use serde_json::{Value, json};
 
 use crate::helpers::{APPID, Gateway, HttpAnswer, echo_upstream, until};
@@ -92,7 +93,8 @@ async fn a_code_becomes_a_token_that_opens_the_backend_until_logout() {
 
 #[tokio::test]
 async fn a_code_is_good_once_and_its_answer_for_ten_seconds() {
-    let gateway = Gateway::start("login.replay_window = \"1s\"\n");
+    // All of them come within this time, also where the machine stalls.
+    let gateway = Gateway::start("login.replay_window = \"5s\"\n");
     let code = gateway.code("carol");
     let body = json!({ "code": code });
     let all =
@@ -309,20 +311,30 @@ async fn idle_sessions_end_and_used_ones_go_on_to_the_absolute_end() {
         echo.route("/api", "required")
     );
     let gateway = Gateway::start(&config);
-    let (idle, busy) = (gateway.token("frank").await, gateway.token("grace").await);
     let status = async |token: &str| gateway.get("/api").bearer_auth(token).await.status();
-    let started = hufu::clock::monotonic_now();
-    let mut alive_past_idle = false;
-    let died_after = until("the absolute end", async || {
-        let alive = status(&busy).await == 200;
-        alive_past_idle |= alive && started.elapsed() > Duration::from_millis(1500);
-        (!alive).then(|| started.elapsed())
+    // Between two uses there is less than what ends a session, unless the machine stalls.
+    until("a run without a stall", async || {
+        let idle = gateway.token("frank").await;
+        let started = monotonic_now();
+        let busy = gateway.token("grace").await;
+        let (mut used, mut longest) = (started, Duration::ZERO);
+        loop {
+            let began = monotonic_now();
+            let alive = status(&busy).await == 200;
+            longest = longest.max(used.elapsed());
+            if !alive {
+                break;
+            }
+            used = began;
+        }
+        let lived = started.elapsed();
+        assert_eq!(status(&idle).await, 401);
+        // It is renewed when a tenth of its time is over.
+        if longest > Duration::from_millis(800) {
+            return false;
+        }
+        assert!(lived >= Duration::from_secs(3), "ended early: {lived:?}");
+        true
     })
     .await;
-    assert!(alive_past_idle, "use did not renew the session");
-    assert!(
-        died_after > Duration::from_millis(2700),
-        "ended early: {died_after:?}"
-    );
-    assert_eq!(status(&idle).await, 401);
 }

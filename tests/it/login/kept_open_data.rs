@@ -20,9 +20,9 @@ const ADMIN_TOKEN: &str = "an-admin-token-that-nobody-may-see";
 
 fn start(redis: &RedisServer, upstream: &Upstream) -> Gateway {
     let routes = upstream.route("/api", "required");
-    let built = GatewayBuilder::new()
-        .store(redis.url(""))
-        .config(format!("admin.token = \"{ADMIN_TOKEN}\"\n{KEEP}{routes}"));
+    let built = GatewayBuilder::new().store(redis.url("")).config(format!(
+        "admin.token = \"{ADMIN_TOKEN}\"\napps.shop.timeout = \"20s\"\n{KEEP}{routes}"
+    ));
     built.start_with(Arc::new(live_sandbox(SandboxSettings::default())))
 }
 
@@ -260,7 +260,7 @@ async fn a_store_that_fails_loses_no_phone_number() {
     fault(
         &gateway,
         "getuserphonenumber",
-        &json!({ "times": 1, "delay_ms": 1500 }),
+        &json!({ "times": 1, "delay_ms": 4000 }),
     )
     .await;
     let asked = phone(&gateway, &token, &code);

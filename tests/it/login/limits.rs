@@ -1,6 +1,7 @@
 //! How often somebody may log in, through real gateways; and who sends tokens that nobody issued.
 
 use futures_util::future::join_all;
+use hufu::clock::monotonic_now;
 use hufu::crypto::keyring::Keyring;
 use hufu::session::SessionToken;
 use serde_json::{Value, json};
@@ -450,7 +451,7 @@ async fn a_thousand_made_up_tokens_never_reach_redis_and_are_seen() {
             .status(),
         200
     );
-    let before = commands(&redis);
+    let (before, began) = (commands(&redis), monotonic_now());
     let (foreign, client) = (Keyring::ephemeral(), http());
     let guess = async |n: u16| {
         let token = if n.is_multiple_of(3) {
@@ -482,7 +483,13 @@ async fn a_thousand_made_up_tokens_never_reach_redis_and_are_seen() {
             .await,
         1000
     );
-    assert_eq!(gateway.counted("hufu_guessed_tokens_total").await, 970);
+    // An address may send 30 in a minute.
+    let minutes = 1 + began.elapsed().as_secs() / 60;
+    let guessed = gateway.counted("hufu_guessed_tokens_total").await;
+    assert!(
+        (1000 - 30 * minutes..=970).contains(&guessed),
+        "{guessed} in {minutes}"
+    );
     let log = gateway.stderr();
     let told: Vec<_> = log
         .lines()

@@ -401,12 +401,12 @@ async fn a_page_of_another_site_is_refused() {
 #[tokio::test]
 async fn a_reset_whose_outcome_is_lost_leaves_no_key_that_may_have_leaked() {
     let redis = RedisServer::start(&[]);
-    let config = "apps.shop.timeout = \"300ms\"\n";
+    let config = "apps.shop.timeout = \"3s\"\n";
     let gateway = start(&GatewayBuilder::new().store(redis.url("")).config(config));
     let token = gateway.token("alice").await;
     let reset = async || asked(&gateway, "POST", "/auth/session-key/reset", &token, None).await;
     for trouble in [
-        json!({ "times": 1, "delay_ms": 1000 }),
+        json!({ "times": 1, "delay_ms": 60_000 }),
         json!({ "times": 1, "reset": true }),
         json!({ "times": 1, "body": "{\"errcode\":0,\"open" }),
         json!({ "times": 1, "body": { "errcode": 0, "errmsg": "ok", "session_key": "AAAA" } }),

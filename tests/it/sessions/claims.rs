@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::helpers::claims::OPERATOR;
 use crate::helpers::ws_client::{connect, open, talk};
 use crate::helpers::{
-    Answer, ByHand, Gateway, RedisServer, Script, Upstream, WsUpstream, until, upstream_of,
+    Answer, ByHand, Gateway, HASTY, RedisServer, Script, Upstream, WsUpstream, until, upstream_of,
 };
 
 const NAMES: &str =
@@ -412,7 +412,7 @@ async fn whoever_waited_in_the_queue_is_not_sent_while_nobody_knows_of_the_sessi
         let redis = RedisServer::start(&[]);
         let limits = "max_concurrent = 1\nqueue = 5\nqueue_timeout = \"60s\"";
         let upstream = upstream_of(&[&backend.url], "required", limits);
-        let config = format!("session.near_cache.push = \"{push}\"\n{upstream}");
+        let config = format!("{HASTY}session.near_cache.push = \"{push}\"\n{upstream}");
         let gateway = Gateway::on(&redis.url(""), &config);
         let token = gateway.token("alice").await;
         let mut first = gateway

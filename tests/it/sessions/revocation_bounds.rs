@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use hufu::clock::monotonic_now;
 
 use crate::helpers::{
-    APPID, Client, Fault, Gateway, Link, RedisCluster, RedisServer, Running, SENTINEL_PASSWORD,
-    SentinelGroup, echo_upstream, http, replicated, until,
+    APPID, Client, Fault, Gateway, HASTY, Link, RedisCluster, RedisServer, Running,
+    SENTINEL_PASSWORD, SentinelGroup, echo_upstream, http, replicated, until,
 };
 
 /// The defaults of `max_stale` and `outage_grace`, which are equal.
@@ -35,7 +35,7 @@ impl Pair {
     async fn over(store: &str, others: Option<&str>, mode: &str, more: &str) -> Self {
         let echo = echo_upstream();
         let config = format!(
-            "session.near_cache.push = \"{mode}\"\n{more}\n{}",
+            "{HASTY}session.near_cache.push = \"{mode}\"\n{more}\n{}",
             echo.route("/api", "required")
         );
         let one = Gateway::on(store, &config);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::helpers::{
-    Fault, Gateway, Link, Load, RedisServer, echo_upstream, http, load::Tally, until,
+    Fault, Gateway, HASTY, Link, Load, RedisServer, echo_upstream, http, load::Tally, until,
 };
 
 const USERS: usize = 40;
@@ -27,7 +27,10 @@ async fn whatever_the_store_answers_everybody_gets_their_own_or_a_503_in_time() 
     let redis = RedisServer::start(&[]);
     let link = Link::to(redis.port());
     let echo = echo_upstream();
-    let gateway = Gateway::on(&link.url(), &echo.route("/api", "required"));
+    let gateway = Gateway::on(
+        &link.url(),
+        &(HASTY.to_owned() + &echo.route("/api", "required")),
+    );
     let load = Load::start(&gateway, USERS).await;
     load.served().await;
 
@@ -61,7 +64,10 @@ async fn a_store_that_takes_200_ms_costs_time_and_nothing_else() {
     let redis = RedisServer::start(&[]);
     let link = Link::to(redis.port());
     let echo = echo_upstream();
-    let gateway = Gateway::on(&link.url(), &echo.route("/api", "required"));
+    let gateway = Gateway::on(
+        &link.url(),
+        &(HASTY.to_owned() + &echo.route("/api", "required")),
+    );
     let token = gateway.token("alice").await;
     link.set(Fault::Delay(Duration::from_millis(200)));
     for _ in 0..3 {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use hufu::clock::monotonic_now;
 use serde_json::{Value, json};
 
-use crate::helpers::{Gateway, RedisServer, echo_upstream, until};
+use crate::helpers::{Gateway, HASTY, RedisServer, echo_upstream, until};
 
 /// Longest answer while the store does not answer.
 const BOUND: Duration = Duration::from_secs(2);
@@ -70,7 +70,7 @@ async fn a_frozen_and_a_killed_redis_give_503_and_recover_by_themselves() {
         + &echo.route("/public", "none");
     let gateway = Gateway::on(
         &redis.url(""),
-        &format!("session.near_cache.push = \"off\"\n{routes}"),
+        &format!("{HASTY}session.near_cache.push = \"off\"\n{routes}"),
     );
     let token = gateway.token("alice").await;
     assert_eq!(gateway.get("/api").bearer_auth(&token).await.status(), 200);

@@ -11,6 +11,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
 use super::{asking, assert_refused, logged_in, no_content};
+use crate::helpers::servers::refusing;
 use crate::helpers::{Gateway, Sandbox, Script, Upstream, sandbox, until};
 
 const OTHER_APPID: &str = "wxfedcba9876543210";
@@ -78,15 +79,22 @@ async fn silent_about_the_shop() -> (String, Arc<AtomicUsize>) {
 async fn a_hook_that_hangs_for_one_app_delays_no_other() {
     let (url, asked) = silent_about_the_shop().await;
     let (other, lines) = club();
-    let limits = "login.hook.timeout = \"6s\"\nlogin.hook.max_concurrent = 2\n";
-    let limits = format!("{limits}upstreams.hook.max_concurrent = 3\n");
-    let gateway = Gateway::start(&format!("{lines}{}", asking(&url, &limits)));
-    let shop = (0..6).map(|n| {
-        let code = gateway.code(&format!("user{n}"));
-        let login = json!({ "app": "shop", "code": code });
-        tokio::spawn(gateway.post("/auth/login").json(&login).send())
-    });
-    let shop: Vec<_> = shop.collect();
+    let limits = "login.hook.max_concurrent = 2\nupstreams.hook.max_concurrent = 3\n";
+    let with_timeout = |timeout: &str| {
+        let limits = format!("login.hook.timeout = \"{timeout}\"\n{limits}");
+        Gateway::start(&format!("{lines}{}", asking(&url, &limits)))
+    };
+    let six_of_the_shop = |gateway: &Gateway| -> Vec<_> {
+        let logins = (0..6).map(|n| {
+            let code = gateway.code(&format!("user{n}"));
+            let login = json!({ "app": "shop", "code": code });
+            tokio::spawn(gateway.post("/auth/login").json(&login).try_send())
+        });
+        logins.collect()
+    };
+    // So long that the others are certainly served while these hang.
+    let gateway = with_timeout("30s");
+    let shop = six_of_the_shop(&gateway);
     until("two questions", async || asked.load(Ordering::Relaxed) == 2).await;
     for _ in 0..3 {
         let code = other.platform.login_code(OTHER_APPID, "alice");
@@ -94,18 +102,22 @@ async fn a_hook_that_hangs_for_one_app_delays_no_other() {
         assert_eq!(gateway.login_with(login).await.status(), 200);
     }
     assert!(shop.iter().all(|login| !login.is_finished()));
-    for answer in join_all(shop).await {
-        assert_refused(&answer.unwrap(), 503, "login_hook_failed");
+    let clubs = "hufu_login_hooks_total{app=\"club\",outcome=\"none\"}";
+    assert_eq!(gateway.counted(clubs).await, 3);
+    drop(gateway);
+
+    let gateway = with_timeout("6s");
+    let before = asked.load(Ordering::Relaxed);
+    for answer in join_all(six_of_the_shop(&gateway)).await {
+        assert_refused(&answer.unwrap().unwrap(), 503, "login_hook_failed");
     }
     gateway.assert_logged("gave no answer within 6s");
     gateway.assert_logged("as login.hook.max_concurrent allows (2) are under way already");
-    assert_eq!(asked.load(Ordering::Relaxed), 2);
+    assert_eq!(asked.load(Ordering::Relaxed), before + 2);
     let timeouts = "hufu_upstream_requests_total{upstream=\"hook\",outcome=\"timeout\"}";
     assert_eq!(gateway.counted(timeouts).await, 2);
     let failed = "hufu_login_hooks_total{app=\"shop\",outcome=\"failed\"}";
     assert_eq!(gateway.counted(failed).await, 6);
-    let shops = "hufu_login_hooks_total{app=\"club\",outcome=\"none\"}";
-    assert_eq!(gateway.counted(shops).await, 3);
 }
 
 /// A question has a shorter time than other requests to the same upstream.
@@ -113,8 +125,12 @@ async fn a_hook_that_hangs_for_one_app_delays_no_other() {
 async fn a_hook_that_hangs_ejects_no_endpoint() {
     let [one, other] = [(); 2].map(|()| Upstream::start(Script::hang()));
     let both = format!("{}\", \"{}", one.url, other.url);
-    let times = "login.hook.timeout = \"200ms\"\nupstreams.hook.ejection.failures = 1\n";
-    let gateway = Gateway::start(&asking(&both, times));
+    let settings = |timeout: &str| {
+        let times =
+            format!("login.hook.timeout = \"{timeout}\"\nupstreams.hook.ejection.failures = 1\n");
+        asking(&both, &times)
+    };
+    let gateway = Gateway::start(&settings("4s"));
     let ejections = async || {
         let of = |backend: &Upstream| {
             format!(
@@ -124,12 +140,13 @@ async fn a_hook_that_hangs_ejects_no_endpoint() {
         };
         gateway.counted(&of(&one)).await + gateway.counted(&of(&other)).await
     };
-    for n in 1..=4 {
-        let answer = logged_in(&gateway, "alice").await;
+    let users = ["alice", "bob", "carol", "dave"];
+    for answer in join_all(users.map(|user| logged_in(&gateway, user))).await {
         assert_refused(&answer, 503, "login_hook_failed");
-        assert_eq!(one.count("POST") + other.count("POST"), n);
     }
+    assert_eq!(one.count("POST") + other.count("POST"), 4);
     assert_eq!(ejections().await, 0);
+    gateway.reload(&settings("30s"), "applied").await;
     // An answer that breaks off counts as for any request.
     one.set(Script::cut());
     other.set(Script::cut());
@@ -142,7 +159,7 @@ async fn a_hook_that_hangs_ejects_no_endpoint() {
 #[tokio::test]
 async fn an_answer_that_trickles_in_costs_the_timeout() {
     let backend = Upstream::start(Script::drip());
-    let hook = asking(&backend.url, "login.hook.timeout = \"300ms\"\n");
+    let hook = asking(&backend.url, "login.hook.timeout = \"4s\"\n");
     let gateway = Gateway::start(&hook);
     assert_refused(
         &logged_in(&gateway, "alice").await,
@@ -154,9 +171,7 @@ async fn an_answer_that_trickles_in_costs_the_timeout() {
 
 #[tokio::test]
 async fn without_a_connection_another_endpoint_is_asked() {
-    let dead = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let nobody = format!("http://{}", dead.local_addr().unwrap());
-    drop(dead);
+    let (nobody, _taken) = refusing();
     let backend = Upstream::start(no_content());
     let both = format!("{nobody}\", \"{}", backend.url);
     let balance = "upstreams.hook.balance = \"round_robin\"\n";
@@ -203,14 +218,19 @@ async fn what_was_sent_is_not_sent_again() {
 /// A client that leaves has its login made for it, and finds it when it comes again.
 #[tokio::test]
 async fn a_client_that_leaves_is_asked_about_to_the_end() {
-    let slow = no_content().slowly(Duration::from_millis(300));
-    let backend = Upstream::start(slow);
+    let backend = Upstream::start(Script::held());
     let gateway = Gateway::start(&asking(&backend.url, ""));
     let login = json!({ "code": gateway.code("alice") });
     let first = tokio::spawn(gateway.post("/auth/login").json(&login).try_send());
     until("the question", async || backend.count("POST") == 1).await;
     first.abort();
-    assert_eq!(gateway.login_with(login).await.status(), 200);
+    let answered = async {
+        // Time for the gateway to see that the client has left.
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        backend.set(no_content());
+    };
+    let (again, ()) = tokio::join!(gateway.login_with(login), answered);
+    assert_eq!(again.status(), 200, "{}", again.text());
     assert_eq!(backend.count("POST"), 1);
     assert!(!backend.was_left());
 }

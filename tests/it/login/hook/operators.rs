@@ -1,11 +1,11 @@
 //! What operators do to a user while a backend is asked about the user's login.
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
 
 use super::{asking, assert_refused, json_script, logged_in, no_content};
-use crate::helpers::{APPID, ByHand, Gateway, HttpAnswer, RedisServer, Upstream, http, until};
+use crate::helpers::{
+    APPID, ByHand, Gateway, HttpAnswer, RedisServer, Script, Upstream, http, until,
+};
 
 const ADMIN_TOKEN: &str = "admin-token-that-nobody-may-see";
 
@@ -26,12 +26,19 @@ async fn operator(gateway: &Gateway, method: &str, what: &str, body: Value) {
     assert!(answer.is_success(), "{}", answer.text());
 }
 
-/// A login of alice, with what an operator does as soon as the backend was asked.
-async fn login_with(gateway: &Gateway, backend: &Upstream, act: impl AsyncFnOnce()) -> HttpAnswer {
+/// A login of alice, with what an operator does between the question to the backend and its answer.
+async fn login_with(
+    gateway: &Gateway,
+    backend: &Upstream,
+    answer: Script,
+    act: impl AsyncFnOnce(),
+) -> HttpAnswer {
     let before = backend.count("POST");
+    backend.set(Script::held());
     let acted = async {
         until("the question", async || backend.count("POST") > before).await;
         act().await;
+        backend.set(answer);
     };
     tokio::join!(logged_in(gateway, "alice"), acted).0
 }
@@ -45,12 +52,11 @@ async fn claims(gateway: &Gateway, login: &Value) -> Value {
 #[tokio::test]
 async fn a_blocked_user_is_not_asked_about_and_gets_no_session_that_was_under_way() {
     let redis = RedisServer::start(&[]);
-    let backend = Upstream::start(no_content().slowly(Duration::from_secs(2)));
+    let backend = Upstream::start(no_content());
     let gateway = gateway(&redis, &backend.url);
     let block = async || operator(&gateway, "PUT", "block", json!({})).await;
-    let answer = login_with(&gateway, &backend, block).await;
+    let answer = login_with(&gateway, &backend, no_content(), block).await;
     assert_refused(&answer, 403, "user_blocked");
-    backend.set(no_content());
     assert_eq!(
         redis
             .ask::<Vec<String>>(&["KEYS", "hufu:s:*"])
@@ -73,13 +79,13 @@ async fn a_blocked_user_is_not_asked_about_and_gets_no_session_that_was_under_wa
 async fn a_change_of_claims_outlives_a_login_that_is_under_way_and_no_longer() {
     let redis = RedisServer::start(&[]);
     let answer = json_script("200 OK", r#"{"claims":{"role":["staff"]}}"#);
-    let backend = Upstream::start(answer.slowly(Duration::from_millis(300)));
+    let backend = Upstream::start(answer.clone());
     let gateway = gateway(&redis, &backend.url);
     let change = async || {
         let patch = json!({ "role": null, "vip": true });
         operator(&gateway, "PATCH", "claims", patch).await;
     };
-    let login = login_with(&gateway, &backend, change).await.json();
+    let login = login_with(&gateway, &backend, answer, change).await.json();
     assert_eq!(claims(&gateway, &login).await, json!({ "vip": true }));
     // Logins of the next moments may have begun before the change, for all that anybody knows.
     until("the hook's answer to count again", async || {

@@ -9,10 +9,16 @@ use serde_json::{Value, json};
 
 use super::{API, asking, assert_refused, json_script, no_content};
 use crate::helpers::{Gateway, HttpAnswer, RedisServer, Script, Upstream, until};
+use crate::login::single_flight::{lapse, looks};
+
+/// What the platform may take.
+const PLATFORM: Duration = Duration::from_secs(3);
+/// What a lease has for the store.
+const STORE: Duration = Duration::from_secs(2);
 
 /// Two processes on one Redis that ask one backend.
 fn pair(redis: &RedisServer, backend: &Upstream, timeout: &str) -> [Gateway; 2] {
-    let times = format!("apps.shop.timeout = \"1s\"\nlogin.hook.timeout = \"{timeout}\"\n");
+    let times = format!("apps.shop.timeout = \"3s\"\nlogin.hook.timeout = \"{timeout}\"\n");
     let one = Gateway::on(&redis.url(""), &asking(&backend.url, &times));
     let other = one.sibling();
     [one, other]
@@ -23,14 +29,15 @@ async fn together(gateways: &[Gateway; 2], login: &Value) -> Vec<HttpAnswer> {
     join_all((0..12).map(|n| gateways[n % 2].login_with(login.clone()))).await
 }
 
-/// The lease is the platform's second, the hook's three and two more: the answer comes close to
-/// the end of what the hook may take.
+/// The lease is what the platform and the hook may take and two seconds more: the answer comes when
+/// it would be over without the hook's share.
 #[tokio::test]
 async fn followers_on_another_gateway_wait_for_a_slow_answer() {
     let redis = RedisServer::start(&[]);
     let answer = json_script("200 OK", r#"{"claims":{"user_id":"42"}}"#);
-    let backend = Upstream::start(answer.slowly(Duration::from_millis(2600)));
-    let gateways = pair(&redis, &backend, "3s");
+    let late = PLATFORM + STORE + Duration::from_millis(500);
+    let backend = Upstream::start(answer.slowly(late));
+    let gateways = pair(&redis, &backend, "20s");
     let login = json!({ "code": gateways[0].code("alice") });
     let mut tokens = BTreeSet::new();
     for answer in together(&gateways, &login).await {
@@ -46,7 +53,7 @@ async fn followers_on_another_gateway_wait_for_a_slow_answer() {
 async fn followers_hear_of_a_failure_and_of_a_refusal() {
     let redis = RedisServer::start(&[]);
     let backend = Upstream::start(Script::hang());
-    let gateways = pair(&redis, &backend, "400ms");
+    let gateways = pair(&redis, &backend, "4s");
     let refusal = json_script("403 Forbidden", r#"{"detail":"Closed."}"#);
     let refusal = refusal.slowly(Duration::from_millis(200));
     for (n, (script, status, code)) in [
@@ -79,12 +86,19 @@ async fn followers_hear_of_a_failure_and_of_a_refusal() {
 async fn a_leader_that_dies_while_it_waits_leaves_a_used_code() {
     let redis = RedisServer::start(&[]);
     let backend = Upstream::start(Script::hang());
-    let [leader, follower] = pair(&redis, &backend, "1s");
+    let [leader, follower] = pair(&redis, &backend, "20s");
     let login = json!({ "code": leader.code("alice") });
     let first = tokio::spawn(leader.post("/auth/login").json(&login).try_send());
     until("the question", async || backend.count("POST") == 1).await;
     leader.signal(Signal::SIGKILL);
-    let followers = join_all((0..4).map(|_| follower.login_with(login.clone()))).await;
+    let lapsed = async {
+        let before = looks(&redis);
+        until("all to wait", async || looks(&redis) > before + 8).await;
+        let longest = PLATFORM + Duration::from_secs(20) + STORE;
+        lapse(&redis, longest);
+    };
+    let followers = join_all((0..4).map(|_| follower.login_with(login.clone())));
+    let (followers, ()) = tokio::join!(followers, lapsed);
     for answer in followers {
         assert_refused(&answer, 400, "code_used");
     }

@@ -9,8 +9,8 @@ use tokio_tungstenite::tungstenite::Message;
 
 use super::EVENTS;
 use crate::helpers::{
-    BOUND, Gateway, RedisServer, Script, Socket, Upstream, WsUpstream, echoed, farewell, until,
-    ws_client::open,
+    BOUND, Gateway, HASTY, RedisServer, Script, Socket, Upstream, WsUpstream, echoed, farewell,
+    until, ws_client::open,
 };
 
 /// Long enough for each stream to have looked at its session, more than once.
@@ -239,7 +239,7 @@ async fn streams_outlast_an_outage_of_redis_and_end_with_their_sessions_after_it
     let mut redis = RedisServer::start(&["--appendonly", "yes", "--appendfsync", "always"]);
     let backends = Backends::start().await;
     let config = format!(
-        "session.near_cache.outage_grace = \"500ms\"\n{}",
+        "{HASTY}session.near_cache.outage_grace = \"500ms\"\n{}",
         backends.routes
     );
     let gateway = Gateway::on(&redis.url(""), &config);
