@@ -216,31 +216,13 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::assertion::sample;
-    use crate::clock::ManualClock;
+    use crate::assertion::sample::{self, assertions};
     use crate::crypto::encoding::from_base64url_of_any_length;
-    use crate::secret::Secret;
     use crate::session::RecordStamp;
 
     fn live(expires_in: Duration) -> LiveSession {
         let claims = json!({ "vip": true, "role": ["staff"], "level": 7 });
         sample::live(claims, expires_in)
-    }
-
-    fn assertions() -> WorkerAssertions {
-        let settings = AssertionSettings {
-            keys: Arc::new(SigningKeys::new(&[Secret::new([7; 32])]).unwrap()),
-            issuer: "https://api.example.com".into(),
-            header: "X-Hufu-Assertion".into(),
-            audience: None,
-            cache: 100_000,
-        };
-        let issuer = AssertionIssuer {
-            settings,
-            generation: 0,
-        };
-        let clock = ManualClock::at(UnixMillis(1_000_999));
-        WorkerAssertions::new(Arc::new(issuer), Arc::new(clock), Arc::default())
     }
 
     fn claims(assertion: &str) -> Value {

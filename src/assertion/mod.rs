@@ -17,4 +17,4 @@ pub use lines::{CallerLines, IdentityLines};
 pub use reserved::ReservedNames;
 
 #[cfg(test)]
-mod sample;
+pub(crate) mod sample;

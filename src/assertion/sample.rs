@@ -1,10 +1,14 @@
-//! A session for tests.
+//! A session for tests, and what signs its assertions.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::clock::UnixMillis;
+use super::{AssertionIssuer, AssertionSettings, WorkerAssertions};
+use crate::clock::{ManualClock, UnixMillis};
+use crate::crypto::signing::SigningKeys;
+use crate::secret::Secret;
 use crate::session::{LiveSession, ProviderKind, RecordStamp, Session, SessionId, UserKey};
 
 /// A session of zhang's with these claims.
@@ -33,4 +37,21 @@ pub(super) fn live(claims: Value, expires_in: Duration) -> LiveSession {
         expires_in,
         absolute_expires_in: expires_in,
     }
+}
+
+/// The assertions of a worker, some of a second after 1000 s.
+pub(crate) fn assertions() -> WorkerAssertions {
+    let settings = AssertionSettings {
+        keys: Arc::new(SigningKeys::new(&[Secret::new([7; 32])]).unwrap()),
+        issuer: "https://api.example.com".into(),
+        header: "X-Hufu-Assertion".into(),
+        audience: None,
+        cache: 10_000_000,
+    };
+    let issuer = AssertionIssuer {
+        settings,
+        generation: 0,
+    };
+    let clock = ManualClock::at(UnixMillis(1_000_999));
+    WorkerAssertions::new(Arc::new(issuer), Arc::new(clock), Arc::default())
 }

@@ -5,12 +5,8 @@ use std::cell::Cell;
 use allocation_counter::measure;
 
 use super::*;
-use crate::assertion::{
-    AssertionIssuer, AssertionSettings, ClaimHeader, HeaderNames, IdentityLines, WorkerAssertions,
-};
-use crate::clock::ManualClock;
-use crate::crypto::signing::SigningKeys;
-use crate::secret::Secret;
+use crate::assertion::sample::assertions;
+use crate::assertion::{ClaimHeader, HeaderNames, IdentityLines};
 use crate::session::{Claims, LiveSession, ProviderKind, Session, UserKey};
 use crate::store::near_cache::invalidation::InvalidationChoice;
 use crate::store::record;
@@ -157,20 +153,4 @@ fn a_signed_identity_takes_no_more_for_claims_than_its_longer_text() {
     let more = with_assertions(&three_claims()) - with_assertions(&Claims::default());
     let each = more.div_ceil(SESSIONS as usize);
     assert!((STORED..=TEXT + OVERHEAD).contains(&each), "{each}");
-}
-
-fn assertions() -> WorkerAssertions {
-    let settings = AssertionSettings {
-        keys: Arc::new(SigningKeys::new(&[Secret::new([7; 32])]).unwrap()),
-        issuer: "https://api.example.com".into(),
-        header: "X-Hufu-Assertion".into(),
-        audience: None,
-        cache: 10_000_000,
-    };
-    let issuer = AssertionIssuer {
-        settings,
-        generation: 0,
-    };
-    let clock = ManualClock::at(UnixMillis(1_000_000));
-    WorkerAssertions::new(Arc::new(issuer), Arc::new(clock), Arc::default())
 }
