@@ -7,7 +7,7 @@
 //! tree to it. In reading order:
 //!
 //! - layer 0, ground: [`clock`], [`secret`], [`backoff`], [`crypto`], [`metrics`], [`diagnostic`],
-//!   [`files`], [`peer`], [`timer`]
+//!   [`files`], [`peer`], [`timer`], [`detached`]
 //! - layer 1, rules: [`session`], [`identity`], [`route`], [`upstream`], [`limit`], [`assertion`],
 //!   [`push`]
 //! - layer 2, machinery: [`http`], [`store`], [`redis_client`], [`provider`], [`broker`],
@@ -25,6 +25,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod crypto;
+pub mod detached;
 pub mod diagnostic;
 pub mod edge;
 pub mod endpoints;

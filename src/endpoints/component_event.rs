@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use crate::broker::TokenBroker;
+use crate::detached::detached;
 use crate::http::GatewayError;
 use crate::identity::{App, Apps, DatedEvent};
 use crate::push::{PushReceiver, PushSettings, PushedMessage, SUCCESS, Undelivered};
@@ -37,14 +38,14 @@ impl ComponentEvents {
             return Ok(SUCCESS.as_bytes().to_vec());
         };
         let (broker, of) = (self.broker.clone(), app.clone());
-        let carried_out = tokio::spawn(async move { broker.component_event(&of, event).await });
+        let carried_out = detached(async move { broker.component_event(&of, event).await });
         let why = match carried_out.await {
-            Ok(Ok(())) => {
+            Some(Ok(())) => {
                 pushes.count(settings, "delivered");
                 return Ok(SUCCESS.as_bytes().to_vec());
             }
-            Ok(Err(error)) => error.to_string(),
-            Err(_) => "the work broke off".to_owned(),
+            Some(Err(error)) => error.to_string(),
+            None => "the work broke off".to_owned(),
         };
         log::warn!(app = &*app.name; "an event of a component cannot be carried out, so the platform is to send it again: {why}");
         pushes.count(settings, "undelivered");

@@ -15,6 +15,7 @@ use super::settings::PushSettings;
 use super::times::{FIRST_RETRY, REPEATED_WITHIN, STORED_FOR};
 use crate::backoff;
 use crate::clock::{Clock, monotonic_now};
+use crate::detached::detached;
 use crate::metrics::{AppOutcome, Metrics};
 use crate::session::StoreError;
 
@@ -120,7 +121,7 @@ impl PushReceiver {
             deadline: monotonic_now() + ANSWER_WITHIN,
         };
         let shared = self.0.clone();
-        let handled = spawn_local(async move { shared.handle(received).await });
+        let handled = detached(async move { shared.handle(received).await });
         handled.await.unwrap_or(Err(Undelivered))
     }
 }

@@ -10,7 +10,7 @@ mod rings;
 mod tree;
 
 /// Layer, module.
-pub(crate) const LAYERS: [(u8, &str); 35] = [
+pub(crate) const LAYERS: [(u8, &str); 36] = [
     (4, "main"),
     (4, "lib"),
     (4, "cli"),
@@ -46,6 +46,7 @@ pub(crate) const LAYERS: [(u8, &str); 35] = [
     (0, "files"),
     (0, "peer"),
     (0, "timer"),
+    (0, "detached"),
 ];
 
 /// On one layer, who may name whom.

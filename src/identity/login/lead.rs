@@ -3,11 +3,10 @@
 
 use std::time::Duration;
 
-use tokio::task::spawn_local;
-
 use super::reservation::HeldCode;
 use super::{Client, LoginFlow};
 use crate::clock::UnixMillis;
+use crate::detached::detached;
 use crate::identity::answer::LoginAnswer;
 use crate::identity::app::App;
 use crate::identity::code::{CodeOf, Outcome};
@@ -52,13 +51,13 @@ impl LoginFlow {
         let code = Secret::new(code.to_owned());
         let its_app = app.clone();
         let its_client = client.clone();
-        let task = spawn_local(async move {
+        let led = detached(async move {
             let held = HeldCode::new(&its_app, &login, ticket, &its_client);
             flow.lead(&held, code.expose(), now, &its_client).await
         });
-        task.await.unwrap_or_else(|lost| {
-            log::error!(app = &*app.name, request_id = client.request_id.as_str(); "login: the code exchange was interrupted: {lost}");
-            Err(PlatformTrouble::Unavailable { retry_after: Duration::from_secs(1) }.into())
+        led.await.unwrap_or_else(|| {
+            let retry_after = Duration::from_secs(1);
+            Err(PlatformTrouble::Unavailable { retry_after }.into())
         })
     }
 

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::unstored::PaidCodes;
 use super::{Asker, OpenDataError, OpenDataFlow, Source};
+use crate::detached::detached;
 use crate::identity::app::App;
 use crate::identity::app_token_source::{AccessToken, AppTokenError, AppTokenSource};
 use crate::identity::capability::{PhoneNumber, UserCallError};
@@ -78,7 +79,7 @@ impl OpenDataFlow {
         let tokens: &dyn AppTokenSource = &Impatient(&*self.tokens);
         let token = tokens.token(&came.app).await.map(drop);
         let flow = self.clone();
-        let call = tokio::spawn(async move {
+        let call = detached(async move {
             let found = flow.found_number(&came, token).await;
             let outcome = match &found {
                 Ok((_, outcome)) => outcome,

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::{Asker, OpenDataError, OpenDataFlow};
+use crate::detached::detached;
 use crate::identity::app_token_source::{AccessToken, AppTokenSource};
 use crate::identity::capability::{ResetKey, UserCallError};
 use crate::identity::impatient::Impatient;
@@ -53,7 +54,7 @@ impl OpenDataFlow {
     /// is dead then.
     pub async fn reset_session_key(&self, asker: &Asker) -> Result<(), OpenDataError> {
         let (flow, owned) = (self.clone(), asker.clone());
-        let call = tokio::spawn(async move {
+        let call = detached(async move {
             let reset = flow.reset(&owned).await;
             let outcome = reset
                 .as_ref()
