@@ -20,7 +20,7 @@ use crate::provider::registry;
 use crate::provider::server_calls::ServerCalls;
 use crate::provider::settings::AppSettings;
 use crate::proxy::shared_upstream::SharedUpstream;
-use crate::proxy::{RouteRules, SharedLoginHook};
+use crate::proxy::{HookPermits, RouteRules};
 use crate::route::{Route, RouteTable};
 use crate::upstream::Upstream;
 
@@ -29,8 +29,8 @@ pub(super) struct Reloadable {
     pub(super) settings: Arc<Settings>,
     pub(super) apps: Arc<Apps>,
     pub(super) platforms: PlatformClient,
-    /// The backend that is asked about logins, if any is.
-    pub(super) login_hook: Option<Arc<SharedLoginHook>>,
+    /// Calls that are under way keep those that they have in the former ones.
+    pub(super) hook_permits: Arc<HookPermits>,
     /// The backends that may call the platform; none without a listener for them.
     pub(super) clients: Arc<Clients>,
     pub(super) trusted: Arc<TrustedProxies>,
@@ -64,7 +64,7 @@ impl Reloadable {
         let apps = Arc::new(apps(&settings, before_it, &platforms, process)?);
         Ok(Self {
             clients: Arc::new(clients(&settings, &apps, before, &platforms, process)?),
-            login_hook: login_hook(&settings),
+            hook_permits: Arc::new(HookPermits::new(&apps)),
             apps,
             platforms,
             trusted: Arc::new(TrustedProxies {
@@ -127,13 +127,6 @@ fn app_ids(settings: &Settings) -> Vec<(Arc<str>, Arc<str>)> {
         .collect()
 }
 
-/// Calls that are under way keep the permits that they have in the former one.
-fn login_hook(settings: &Settings) -> Option<Arc<SharedLoginHook>> {
-    let hook = settings.login.hook.clone()?;
-    let apps = settings.apps.iter().map(|app| app.name.clone());
-    Some(Arc::new(SharedLoginHook::new(hook, apps)))
-}
-
 fn route_rules(settings: &Settings, metrics: &Metrics) -> Arc<[RouteRules]> {
     let rules = |(route, failure): (&Route, &Arc<FailureShape>)| {
         RouteRules::new(
@@ -159,19 +152,18 @@ fn apps(
     platforms: &PlatformClient,
     process: &ProcessState,
 ) -> Result<Apps> {
-    let hook = settings.login.hook.as_ref();
+    let hook = settings.login.hook.clone().map(Arc::new);
     let app = |app: &AppSettings| {
-        let hook = hook.filter(|hook| hook.is_for(&app.name));
-        let hook_time = hook.map(|hook| hook.timeout);
+        let hook = hook.clone().filter(|hook| hook.is_for(&app.name));
         let same = before
             .filter(|before| before.settings.apps.contains(app))
             .and_then(|before| before.apps.get(&app.name));
         match same {
-            Some(same) => Ok(same.clone().with_hook(hook_time)),
+            Some(same) => Ok(same.clone().with_hook(hook)),
             None => {
                 let provider = provider(app, platforms, process)?;
                 let app = identity::App::new(app.name.clone(), app.appid.clone(), provider)
-                    .with_hook(hook_time);
+                    .with_hook(hook);
                 if app.component_api().is_some() {
                     process.broker.reseal(&app);
                     process.broker.expect_ticket(&app);

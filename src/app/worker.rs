@@ -90,7 +90,7 @@ impl Worker {
         self.assertions = self.assertions(reloadable);
         let dispatcher = self.dispatcher(reloadable);
         let pushes = self.pushes(reloadable, forwarder.clone());
-        let hook = self.login_hook(reloadable, &forwarder);
+        let hook = self.login_hook(reloadable, forwarder.clone());
         let fast_path = GatewayFastPath {
             proxy: Rc::new(self.proxy(reloadable, forwarder)),
             verify: Rc::new(self.verify(reloadable, &dispatcher)),
@@ -145,7 +145,7 @@ impl Worker {
         reloadable: &Reloadable,
         dispatcher: EndpointDispatcher,
         pushes: PushReceiver,
-        hook: Option<Rc<dyn LoginHook>>,
+        hook: Rc<dyn LoginHook>,
     ) -> Endpoints {
         let process = &self.process;
         let settings = &reloadable.settings;
@@ -204,16 +204,12 @@ impl Worker {
         )
     }
 
-    fn login_hook(
-        &self,
-        reloadable: &Reloadable,
-        forwarder: &Forwarder,
-    ) -> Option<Rc<dyn LoginHook>> {
-        Some(Rc::new(HookCaller {
-            shared: reloadable.login_hook.clone()?,
-            requests: own_requests(&self.process, forwarder.clone()),
+    fn login_hook(&self, reloadable: &Reloadable, forwarder: Forwarder) -> Rc<dyn LoginHook> {
+        Rc::new(HookCaller {
+            permits: reloadable.hook_permits.clone(),
+            requests: own_requests(&self.process, forwarder),
             clock: Arc::new(SystemClock),
-        }))
+        })
     }
 
     fn proxy(&self, reloadable: &Reloadable, forwarder: Forwarder) -> Proxy {

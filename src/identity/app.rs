@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::identity::capability::{AppTickets, AppToken, OpenData, PhoneNumbers, SessionKeyApi};
 use crate::identity::code::STORE_SHARE;
 use crate::identity::component::ComponentApi;
+use crate::identity::login_hook::LoginHookSettings;
 use crate::identity::provider::IdentityProvider;
 use crate::session::{PatchLife, UserKey};
 
@@ -25,8 +26,8 @@ pub struct App {
     pub component: Option<Arc<str>>,
     /// Who exchanges its codes.
     pub provider: Arc<dyn IdentityProvider>,
-    /// How long the login hook may take over a login; `None`: it is not asked.
-    pub hook_time: Option<Duration>,
+    /// What its logins are asked about; `None`: nobody is asked.
+    pub login_hook: Option<Arc<LoginHookSettings>>,
 }
 
 /// Whether a text can be the id of an app.
@@ -43,14 +44,14 @@ impl App {
             appid,
             component: None,
             provider,
-            hook_time: None,
+            login_hook: None,
         }
     }
 
     /// The same app, with a login hook or without.
     #[must_use]
-    pub fn with_hook(self, hook_time: Option<Duration>) -> Self {
-        Self { hook_time, ..self }
+    pub fn with_hook(self, login_hook: Option<Arc<LoginHookSettings>>) -> Self {
+        Self { login_hook, ..self }
     }
 
     /// The longest that the exchange of a code takes: with a token, also two waits for one, and the
@@ -62,13 +63,15 @@ impl App {
 
     /// For how long a login has its code to itself.
     pub fn login_lease(&self) -> Duration {
-        self.exchange_time() + self.hook_time.unwrap_or_default() + STORE_SHARE
+        let hook = self.login_hook.as_ref();
+        let hook_time = hook.map_or(Duration::ZERO, |hook| hook.timeout);
+        self.exchange_time() + hook_time + STORE_SHARE
     }
 
     /// How long changes of a user's claims outlive the user's sessions: what the login hook says at
     /// the next login is the newer truth.
     pub fn patch_life(&self) -> PatchLife {
-        match self.hook_time {
+        match self.login_hook {
             Some(_) => PatchLife::Login(self.login_lease()),
             None => PatchLife::Lasting,
         }

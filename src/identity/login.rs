@@ -75,8 +75,8 @@ pub struct LoginFlow {
     pub codes: Arc<dyn LoginCodes>,
     /// Where the tokens come from that some platforms want before a code.
     pub tokens: Arc<dyn AppTokenSource>,
-    /// The team's backend that is asked about logins, if any is.
-    pub hook: Option<Rc<dyn LoginHook>>,
+    /// Asks the team's backend about logins of the apps that have a hook.
+    pub hook: Rc<dyn LoginHook>,
     pub limits: LoginLimits,
     pub replay_window: Duration,
     pub metrics: Arc<Metrics>,

@@ -119,11 +119,10 @@ pub struct HookError(pub String);
 /// Asks the backend.
 #[async_trait(?Send)]
 pub trait LoginHook {
-    fn settings(&self) -> &LoginHookSettings;
-
     /// Asks about one login, within the timeout. What was sent is never sent again.
     async fn ask(
         &self,
+        settings: &LoginHookSettings,
         question: &HookQuestion<'_>,
         request_id: &str,
     ) -> Result<HookAnswer, HookError>;

@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use crate::clock::{Clock, millis, monotonic_now};
 use crate::http::head::Headers;
 use crate::identity::{
-    HookAnswer, HookError, HookQuestion, LoginHook, LoginHookSettings, claims_of, detail_of,
+    Apps, HookAnswer, HookError, HookQuestion, LoginHook, LoginHookSettings, claims_of, detail_of,
 };
 use crate::proxy::own_request::{BodyEnd, OwnAnswer, OwnRequest, OwnRequests};
 
@@ -23,44 +23,39 @@ const ANSWER_MAX: usize = 16 * 1024;
 /// Characters of an unusable answer that the log quotes.
 const QUOTED: usize = 200;
 
-/// The hook as all workers share it.
-pub struct SharedLoginHook {
-    pub settings: LoginHookSettings,
-    /// Of each app, so that the calls about one app's logins leave room for the others.
-    permits: BTreeMap<Arc<str>, Semaphore>,
-}
+/// How many calls may be under way, for all workers: of each app, so that the calls about one app's
+/// logins leave room for the others.
+pub struct HookPermits(BTreeMap<Arc<str>, Semaphore>);
 
-impl SharedLoginHook {
-    /// `apps`: all that are configured.
-    pub fn new(settings: LoginHookSettings, apps: impl IntoIterator<Item = Arc<str>>) -> Self {
-        let most = settings.max_concurrent.min(Semaphore::MAX_PERMITS);
-        let apps = apps.into_iter().filter(|app| settings.is_for(app));
-        let permits = apps.map(|app| (app, Semaphore::new(most))).collect();
-        Self { settings, permits }
+impl HookPermits {
+    /// Those of all apps that have a hook.
+    pub fn new(apps: &Apps) -> Self {
+        let permits = apps.iter().filter_map(|app| {
+            let most = app.login_hook.as_ref()?.max_concurrent;
+            let permits = Semaphore::new(most.min(Semaphore::MAX_PERMITS));
+            Some((app.name.clone(), permits))
+        });
+        Self(permits.collect())
     }
 }
 
 /// The hook over the connections of one worker.
 pub struct HookCaller {
-    pub shared: Arc<SharedLoginHook>,
+    pub permits: Arc<HookPermits>,
     pub requests: OwnRequests,
     pub clock: Arc<dyn Clock>,
 }
 
 #[async_trait(?Send)]
 impl LoginHook for HookCaller {
-    fn settings(&self) -> &LoginHookSettings {
-        &self.shared.settings
-    }
-
     async fn ask(
         &self,
+        settings: &LoginHookSettings,
         question: &HookQuestion<'_>,
         request_id: &str,
     ) -> Result<HookAnswer, HookError> {
-        let settings = self.settings();
         let started = monotonic_now();
-        let permits = self.shared.permits.get(question.app());
+        let permits = self.permits.0.get(question.app());
         let permits = permits.ok_or_else(|| HookError("the app is not configured".to_owned()))?;
         // Half of the time is left to whoever gets one.
         let permit = timeout(settings.timeout / 2, permits.acquire()).await;

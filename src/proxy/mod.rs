@@ -34,6 +34,6 @@ pub mod websocket;
 pub mod worker_upstream;
 
 pub use handle::{Proxy, proxy};
-pub use login_hook::{HookCaller, SharedLoginHook};
+pub use login_hook::{HookCaller, HookPermits};
 pub use push::PushForwarder;
 pub use rules::RouteRules;

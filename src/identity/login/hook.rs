@@ -18,19 +18,20 @@ impl LoginFlow {
         held: &HeldCode<'_>,
         sign_in: &mut SignIn,
     ) -> Result<(), NoSession> {
-        let Some(hook) = held.app.hook_time.and(self.hook.as_deref()) else {
+        let Some(settings) = held.app.login_hook.as_deref() else {
             return Ok(());
         };
         self.refuse_unasked(held, sign_in).await?;
         let app = &*held.app.name;
         let request_id = held.request_id;
         let started = monotonic_now();
-        let answer = hook.ask(&HookQuestion::about(sign_in), request_id).await;
+        let question = HookQuestion::about(sign_in);
+        let answer = self.hook.ask(settings, &question, request_id).await;
         let took = monotonic_now().saturating_duration_since(started);
         let (outcome, result) = match answer.and_then(|answer| decided(answer, sign_in)) {
             Ok(decided) => decided,
             Err(HookError(why)) => {
-                let result = match hook.settings().on_failure {
+                let result = match settings.on_failure {
                     OnFailure::Refuse => {
                         log::error!(app, request_id; "login hook: the login is refused: {why}");
                         Err(NoSession::Verdict(Outcome::HookFailed))
