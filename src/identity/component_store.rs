@@ -41,15 +41,23 @@ pub struct FoundRefreshToken {
     pub mark: RefreshTokenMark,
 }
 
-/// Tells whether what was found still stands: the stored bytes, which no two writes have the same;
-/// `None`: there was nothing.
+/// How long a withdrawal is remembered: longer than anybody asks a platform for a refresh token.
+pub const WITHDRAWAL_KEPT: Duration = Duration::from_secs(3600);
+
+/// Tells whether what was found still stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RefreshTokenMark(pub(crate) Option<Vec<u8>>);
+pub struct RefreshTokenMark {
+    /// The stored bytes, which no two writes have the same; `None`: there was nothing.
+    pub(crate) stored: Option<Vec<u8>>,
+    /// Where there was nothing, the name of the last withdrawal that is remembered: a later one
+    /// finds nothing to delete, and has another name.
+    pub(crate) withdrawal: Option<Vec<u8>>,
+}
 
 impl RefreshTokenMark {
     /// Whether there was nothing.
     pub const fn is_none(&self) -> bool {
-        self.0.is_none()
+        self.stored.is_none()
     }
 }
 
@@ -95,8 +103,8 @@ pub trait ComponentStore: Send + Sync {
         access: Option<&GrantedToken>,
     ) -> Result<(), StoreError>;
 
-    /// Stores a refresh token in the place of what was read there. `Stale`: that stands no more, and
-    /// nothing is stored.
+    /// Stores a refresh token in the place of what was read there. `Stale`: that stands no more, or
+    /// the authorizer has withdrawn since, and nothing is stored.
     async fn keep_recovered(
         &self,
         name: &TokenName,

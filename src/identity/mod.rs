@@ -34,7 +34,7 @@ pub use component::{
 };
 pub use component_store::{
     ComponentStore, FoundRefreshToken, KeptAuthorizer, NewRefreshToken, RefreshTokenMark,
-    SealState, TICKET_LIFE,
+    SealState, TICKET_LIFE, WITHDRAWAL_KEPT,
 };
 pub use error::LoginError;
 pub use exchange_error::{ExchangeError, PlatformCode};

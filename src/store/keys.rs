@@ -111,6 +111,11 @@ impl Keys {
         })
     }
 
+    /// The last withdrawal of an authorizer: in the slot of its token.
+    pub(super) fn withdrawal(&self, name: &TokenName) -> String {
+        format!("{}:withdrawn", self.token(name))
+    }
+
     pub(super) fn ticket(&self, component: &str) -> String {
         self.of_app(component, "ticket")
     }
@@ -228,6 +233,10 @@ mod tests {
             ..token
         };
         assert_eq!(keys.token(&of_authorizer), "hufu:t:{wx1}:wx2/access");
+        assert_eq!(
+            keys.withdrawal(&of_authorizer),
+            "hufu:t:{wx1}:wx2/access:withdrawn"
+        );
         assert_eq!(keys.ticket("wx1"), "hufu:t:{wx1}:ticket");
         assert_eq!(keys.authorizers("wx1"), "hufu:t:{wx1}:authorizers");
         let owner = PushOwner {

@@ -23,15 +23,13 @@ impl Sealer {
         &self,
         keys: &Keys,
         name: &TokenName,
-        stored: Option<Vec<u8>>,
+        mark: RefreshTokenMark,
     ) -> FoundRefreshToken {
-        let text = stored
+        let text = mark
+            .stored
             .as_deref()
             .and_then(|stored| self.open_refresh_token(keys, name, stored));
-        FoundRefreshToken {
-            text,
-            mark: RefreshTokenMark(stored),
-        }
+        FoundRefreshToken { text, mark }
     }
 
     fn open_refresh_token(

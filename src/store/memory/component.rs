@@ -7,9 +7,10 @@ use async_trait::async_trait;
 use super::entries::{Entries, StoredValue};
 use super::store::MemoryStore;
 use crate::clock::UnixMillis;
+use crate::crypto::random;
 use crate::identity::{
     ComponentStore, FoundRefreshToken, GrantedToken, KeptAuthorizer, NewRefreshToken, NewToken,
-    RefreshTokenMark, TICKET_LIFE, TokenName,
+    RefreshTokenMark, TICKET_LIFE, TokenName, WITHDRAWAL_KEPT,
 };
 use crate::secret::Secret;
 use crate::session::{SessionStore, StoreError, Written};
@@ -36,6 +37,11 @@ impl MemoryStore {
     fn sealed_refresh_token(&self, entries: &Entries, name: &TokenName) -> Option<Vec<u8>> {
         let mut hash = self.sealed_authorizers(entries, &name.appid);
         hash.remove(&field(name))
+    }
+
+    fn last_withdrawal(&self, entries: &Entries, name: &TokenName) -> Option<Vec<u8>> {
+        let remembered = entries.bytes(&self.keys.withdrawal(name));
+        remembered.map(<[u8]>::to_vec)
     }
 }
 
@@ -95,8 +101,11 @@ impl ComponentStore for MemoryStore {
 
     async fn refresh_token(&self, name: &TokenName) -> Result<FoundRefreshToken, StoreError> {
         self.run("find_refresh_token", |entries, _| {
-            let stored = self.sealed_refresh_token(entries, name);
-            Ok(self.sealer.found_refresh_token(&self.keys, name, stored))
+            let mark = RefreshTokenMark {
+                stored: self.sealed_refresh_token(entries, name),
+                withdrawal: self.last_withdrawal(entries, name),
+            };
+            Ok(self.sealer.found_refresh_token(&self.keys, name, mark))
         })
     }
 
@@ -125,7 +134,9 @@ impl ComponentStore for MemoryStore {
         read: &RefreshTokenMark,
     ) -> Result<Written, StoreError> {
         self.run("authorize", |entries, _| {
-            if self.sealed_refresh_token(entries, name) != read.0 {
+            let withdrawal = self.last_withdrawal(entries, name);
+            let is_withdrawn = withdrawal.is_some() && withdrawal != read.withdrawal;
+            if is_withdrawn || self.sealed_refresh_token(entries, name) != read.stored {
                 return Ok(Written::Stale);
             }
             self.put_refresh_token(entries, name, at, refresh_token);
@@ -154,7 +165,7 @@ impl ComponentStore for MemoryStore {
     }
 
     async fn withdraw(&self, name: &TokenName, at: UnixMillis) -> Result<Written, StoreError> {
-        self.run("withdraw", |entries, _| {
+        self.run("withdraw", |entries, now| {
             let kept = self.sealed_refresh_token(entries, name);
             if kept.is_some_and(|kept| written_at(&kept) > at) {
                 return Ok(Written::Stale);
@@ -166,6 +177,11 @@ impl ComponentStore for MemoryStore {
             for key in self.keys.of_tickets(name) {
                 entries.remove(&key);
             }
+            entries.put(
+                self.keys.withdrawal(name),
+                now.plus(WITHDRAWAL_KEPT),
+                StoredValue::Bytes(random::bytes::<16>().to_vec()),
+            );
             Ok(Written::Done)
         })
     }

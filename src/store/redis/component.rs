@@ -5,9 +5,10 @@ use redis::cmd;
 
 use super::sessions::RedisStore;
 use crate::clock::{UnixMillis, millis};
+use crate::crypto::random;
 use crate::identity::{
     ComponentStore, FoundRefreshToken, GrantedToken, KeptAuthorizer, NewRefreshToken, NewToken,
-    RefreshTokenMark, TICKET_LIFE, TokenName,
+    RefreshTokenMark, TICKET_LIFE, TokenName, WITHDRAWAL_KEPT,
 };
 use crate::redis_client::Request;
 use crate::secret::Secret;
@@ -64,7 +65,15 @@ impl RedisStore {
             .arg(self.keys.authorizers(&name.appid))
             .arg(name.authorizer.as_deref());
         let stored: Option<Vec<u8>> = self.connector.call(&Request::Command(&command)).await?;
-        Ok(self.sealer.found_refresh_token(&self.keys, name, stored))
+        let withdrawal = if stored.is_none() {
+            let mut command = cmd("GET");
+            command.arg(self.keys.withdrawal(name));
+            self.connector.call(&Request::Command(&command)).await?
+        } else {
+            None
+        };
+        let mark = RefreshTokenMark { stored, withdrawal };
+        Ok(self.sealer.found_refresh_token(&self.keys, name, mark))
     }
 
     async fn put_authorization(
@@ -82,7 +91,7 @@ impl RedisStore {
             .scripts
             .authorize
             .key(self.keys.authorizers(&name.appid));
-        script.key(key);
+        script.key(key).key(self.keys.withdrawal(name));
         script
             .arg(name.authorizer.as_deref())
             .arg(
@@ -91,8 +100,10 @@ impl RedisStore {
             )
             .arg(sealed_access.unwrap_or_default())
             .arg(life);
-        if let Some(RefreshTokenMark(read)) = read {
-            script.arg(read.as_deref().unwrap_or_default());
+        if let Some(RefreshTokenMark { stored, withdrawal }) = read {
+            for read in [stored, withdrawal] {
+                script.arg(read.as_deref().unwrap_or_default());
+            }
         }
         let stored: bool = self.connector.call(&Request::Script(&script)).await?;
         Ok(if stored {
@@ -144,11 +155,14 @@ impl RedisStore {
     ) -> Result<Written, StoreError> {
         let hash = self.keys.authorizers(&name.appid);
         let mut script = self.scripts.withdraw_authorizer.key(hash);
+        script.key(self.keys.withdrawal(name));
         script.key(self.keys.token(name));
         for key in self.keys.of_tickets(name) {
             script.key(key);
         }
+        let withdrawal: [u8; 16] = random::bytes();
         script.arg(name.authorizer.as_deref()).arg(at.0);
+        script.arg(&withdrawal).arg(millis(WITHDRAWAL_KEPT));
         let deleted: bool = self.connector.call(&Request::Script(&script)).await?;
         Ok(if deleted {
             Written::Done

@@ -93,6 +93,16 @@ impl ComponentStore for Meddled {
     }
 }
 
+/// The authorizer withdraws, and another process hears of it.
+fn withdrawing(scene: &Scene) -> impl Future<Output = ()> + Send + use<> {
+    let other = scene.process();
+    async move {
+        let authorizer = APPID.into();
+        let event = ComponentEvent::Withdrawn { authorizer };
+        other.event(event).await.unwrap();
+    }
+}
+
 impl Scene {
     /// A process whose store is meddled with.
     fn meddled(&self, meddling: impl Future<Output = ()> + Send + 'static) -> Process {
@@ -127,15 +137,7 @@ impl Scene {
 async fn an_authorizer_that_withdraws_meanwhile_does_not_come_back() {
     let scene = Scene::new();
     let old = scene.outdated().await;
-    let withdrawing = || {
-        let other = scene.process();
-        async move {
-            let authorizer = APPID.into();
-            let event = ComponentEvent::Withdrawn { authorizer };
-            other.event(event).await.unwrap();
-        }
-    };
-    let process = scene.meddled(withdrawing());
+    let process = scene.meddled(withdrawing(&scene));
     let outcome = process.token(&process.of).await;
     let Err(AppTokenError::NotAuthorized { reason, .. }) = outcome else {
         panic!("{outcome:?}")
@@ -145,7 +147,7 @@ async fn an_authorizer_that_withdraws_meanwhile_does_not_come_back() {
 
     // An operator has the platform asked.
     scene.restore(&old);
-    let process = scene.meddled(withdrawing());
+    let process = scene.meddled(withdrawing(&scene));
     let outcome = process.broker.recover(&process.of).await;
     assert!(
         matches!(
@@ -157,6 +159,25 @@ async fn an_authorizer_that_withdraws_meanwhile_does_not_come_back() {
         "{outcome:?}"
     );
     assert_eq!(process.refresh_token().await, None);
+}
+
+/// An authorization of which no gateway has heard.
+#[tokio::test]
+async fn an_authorizer_that_was_not_known_and_withdraws_meanwhile_does_not_come() {
+    let scene = Scene::new();
+    scene.ready().await;
+    scene.wechat.platform.authorize(COMPONENT, APPID);
+    let process = scene.meddled(withdrawing(&scene));
+    let outcome = process.token(&process.of).await;
+    let Err(AppTokenError::NotAuthorized { reason, .. }) = outcome else {
+        panic!("{outcome:?}")
+    };
+    assert!(reason.contains("has withdrawn while"), "{reason}");
+    assert_eq!(process.refresh_token().await, None);
+    // Whoever asks after the withdrawal believes the platform.
+    let later = scene.process();
+    later.token(&later.of).await.unwrap();
+    assert!(later.refresh_token().await.is_some());
 }
 
 #[tokio::test]

@@ -20,6 +20,7 @@ suite![
     a_late_refresh_token_is_stored_all_the_same,
     a_refresh_of_an_earlier_authorization_stores_nothing,
     a_recovered_refresh_token_takes_the_place_of_what_was_read_only,
+    a_withdrawal_wins_also_where_nothing_was_stored,
     a_value_that_does_not_open_is_told_from_others,
     an_authorizer_that_withdraws_leaves_nothing,
     authorizers_of_several_components_do_not_meet,
@@ -232,7 +233,45 @@ async fn a_recovered_refresh_token_takes_the_place_of_what_was_read_only(h: &Har
     let withdrawn = h.components().withdraw(&name("wx1"), late).await;
     assert_eq!(withdrawn.unwrap(), Written::Done);
     assert_eq!(recover(h, "other", &third).await, Written::Stale);
-    assert!(h.look().await.is_empty());
+    assert_only_the_withdrawal_is_left(h).await;
+}
+
+/// For an hour at most.
+async fn assert_only_the_withdrawal_is_left(h: &Harness) {
+    let left = h.look().await;
+    let names: Vec<&String> = left.keys().collect();
+    let name = format!("{}:t:{{wxc}}:wx1/access:withdrawn", h.prefix);
+    assert_eq!(names, [&name]);
+    let expires_in = left[&name].expires_in;
+    assert!(
+        expires_in.is_some_and(|left| left <= HOUR),
+        "{expires_in:?}"
+    );
+}
+
+async fn a_withdrawal_wins_also_where_nothing_was_stored(h: &Harness) {
+    let withdraw = async |authorizer: &str| {
+        let late = h.now().await.plus(HOUR);
+        let withdrawn = h.components().withdraw(&name(authorizer), late).await;
+        assert_eq!(withdrawn.unwrap(), Written::Done);
+    };
+    let first = mark(h).await;
+    withdraw("wx1").await;
+    assert_eq!(recover(h, "other", &first).await, Written::Stale);
+    // Whoever asks after a withdrawal is in time for the next one.
+    let second = mark(h).await;
+    assert!(second.is_none());
+    withdraw("wx1").await;
+    assert_eq!(recover(h, "other", &second).await, Written::Stale);
+    assert_only_the_withdrawal_is_left(h).await;
+    let third = mark(h).await;
+    withdraw("wx2").await;
+    assert_eq!(recover(h, "r1", &third).await, Written::Done);
+    assert_eq!(refresh_token(h, "wx1").await, Some(text("r1")));
+    // What came and went meanwhile has left nothing either.
+    withdraw("wx1").await;
+    assert_eq!(recover(h, "other", &third).await, Written::Stale);
+    assert_eq!(refresh_token(h, "wx1").await, None);
 }
 
 /// The memory store has no outside that could change anything.
@@ -300,7 +339,7 @@ async fn an_authorizer_that_withdraws_leaves_nothing(h: &Harness) {
     assert_eq!(h.components().authorizers("wxc").await.unwrap(), []);
     let given_up = h.tokens().release(&name("wx1"), &own.1).await;
     assert_eq!(given_up.unwrap(), Written::Done);
-    assert!(h.look().await.is_empty());
+    assert_only_the_withdrawal_is_left(h).await;
     assert_eq!(withdraw(now).await, Written::Done, "nothing is there");
 }
 
