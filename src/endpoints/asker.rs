@@ -15,6 +15,7 @@ pub async fn asker(req: &HttpRequest, auth: &Authenticator) -> Result<Asker, Gat
     let extensions = req.extensions();
     let inbound = extensions.get::<Inbound>();
     Ok(Asker {
+        session: live.id,
         user: live.session.user.clone(),
         claims: live.session.claims.clone(),
         request_id: inbound

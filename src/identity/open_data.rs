@@ -21,7 +21,7 @@ use crate::identity::login_codes::LoginCodes;
 use crate::identity::platform_trouble::PlatformTrouble;
 use crate::limit::{LimitRefusal, Limiter, Policy, Quota};
 use crate::metrics::{AppOperation, Metrics};
-use crate::session::{Claims, SessionKeys, SessionService, StoreError, UserKey, Users};
+use crate::session::{Claims, SessionId, SessionKeys, SessionService, StoreError, UserKey, Users};
 
 mod keeping;
 mod opening;
@@ -53,6 +53,8 @@ pub struct OpenDataRules {
 /// Who asks.
 #[derive(Debug, Clone)]
 pub struct Asker {
+    /// Was just found alive.
+    pub session: SessionId,
     pub user: UserKey,
     /// Those of the session.
     pub claims: Claims,

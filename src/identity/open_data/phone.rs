@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -76,8 +77,13 @@ impl OpenDataFlow {
         };
         // Before the reservation: whoever dies while it waits for a token costs nobody the code,
         // and nobody waits for the code meanwhile.
-        let tokens: &dyn AppTokenSource = &Impatient(&*self.tokens);
-        let token = tokens.token(&came.app).await.map(drop);
+        let token = match self.token_for(asker, &came.app).await {
+            Ok(token) => token,
+            Err(error) => {
+                self.count(asker, "phone", error.outcome());
+                return Err(error);
+            }
+        };
         let flow = self.clone();
         let call = detached(async move {
             let found = flow.found_number(&came, token).await;
@@ -89,6 +95,24 @@ impl OpenDataFlow {
             found.map(|(number, _)| number)
         });
         call.await.unwrap_or(Err(OpenDataError::CodeLost))
+    }
+
+    /// Whether there is a token. Where it had to be waited for, the session may have ended
+    /// meanwhile: then nothing is asked in its name.
+    async fn token_for(
+        &self,
+        asker: &Asker,
+        app: &App,
+    ) -> Result<Result<(), AppTokenError>, OpenDataError> {
+        let tokens: &dyn AppTokenSource = &Impatient(&*self.tokens);
+        let mut token = tokens.token(app);
+        if let Some(token) = (&mut token).now_or_never() {
+            return Ok(token.map(drop));
+        }
+        let token = token.await.map(drop);
+        let found = self.sessions.follow(&asker.session, false).await?;
+        found.ok_or(OpenDataError::SessionGone)?;
+        Ok(token)
     }
 
     fn phone_code(&self, asker: &Asker, code: &str) -> Result<PhoneCode, OpenDataError> {
@@ -227,9 +251,10 @@ impl OpenDataFlow {
         };
         // Before the limit: without a token there is no call, and the user has spent nothing. The
         // one that was there may have ended while the code was waited for.
-        let tokens: &dyn AppTokenSource = &Impatient(&*self.tokens);
-        if let Err(error) = tokens.token(app).await {
-            return (Err(Self::no_token(asker, "phone", error)), None);
+        match self.token_for(asker, app).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => return (Err(Self::no_token(asker, "phone", error)), None),
+            Err(error) => return (Err(error), None),
         }
         if let Some(quota) = self.rules.phone_limit {
             let policy = Policy::PhoneLimit;
@@ -242,6 +267,7 @@ impl OpenDataFlow {
             let subject = &asker.user.subject;
             platform.phone_number(&token.text, code, subject).await
         };
+        let tokens: &dyn AppTokenSource = &Impatient(&*self.tokens);
         match tokens.with_token(app, call).await {
             Err(error) => (Err(Self::no_token(asker, "phone", error)), None),
             Ok(Ok(number)) => {

@@ -109,6 +109,39 @@ async fn a_gateway_that_dies_while_it_waits_for_a_token_leaves_the_code() {
 }
 
 #[tokio::test]
+async fn a_session_that_ends_elsewhere_while_a_token_is_waited_for_asks_no_platform() {
+    let redis = RedisServer::start(&[]);
+    // Every look at the session asks Redis.
+    let options = "session.near_cache.push = \"off\"\napps.shop.timeout = \"20s\"\n";
+    let one = Gateway::on(&redis.url(""), options);
+    let other = one.sibling();
+    let (token, code) = (one.token("alice").await, code(&one));
+    let lease = format!("hufu:t:{{{APPID}}}:access:lease");
+    let held = ["SET", &lease, "Pticket-of-another", "PX", "600000"];
+    redis.ask::<()>(&held).unwrap();
+    let before = looks(&redis);
+    let request = one.post("/auth/phone").bearer_auth(&token);
+    let asked = request.json(&json!({ "code": code })).into_future();
+    let ended = async {
+        until("two looks", async || looks(&redis) > before + 1).await;
+        let logout = other.post("/auth/logout").bearer_auth(&token).await;
+        assert_eq!(logout.status(), 204);
+        redis.ask::<()>(&["DEL", &lease]).unwrap();
+    };
+    let (answer, ()) = tokio::join!(asked, ended);
+    assert_eq!(answer.status(), 401, "{}", answer.text());
+    assert_eq!(answer.json()["code"], "session_expired");
+    assert_eq!(calls(&one), 0);
+    // The code is as good as before.
+    let again = one.token("alice").await;
+    let (status, answer) = phone(&one, &again, &code).await;
+    assert_eq!(status, 200, "{answer}");
+    let labels = "app=\"shop\",operation=\"phone\",outcome=\"session_expired\"";
+    one.counts(&format!("hufu_open_data_total{{{labels}}}"), 1)
+        .await;
+}
+
+#[tokio::test]
 async fn an_answer_that_is_there_needs_no_token() {
     let redis = RedisServer::start(&[]);
     let one = Gateway::on(&redis.url(""), "");
