@@ -1,9 +1,11 @@
 //! `/auth/push/{app}`: what an app's platform posts on its own account.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, web};
+use tokio::time::timeout;
 
 use crate::endpoints::component_event::ComponentEvents;
 use crate::http::error::{ErrorCode, GatewayError};
@@ -18,6 +20,9 @@ const MESSAGE_MAX: usize = 256 * 1024;
 /// Longest body with a sealed message: base64 makes it longer by a third, and in the console's
 /// compatible mode the plain one stands beside it.
 const SEALED_BODY_MAX: usize = 640 * 1024;
+/// How long a body may take. The platform gives up by then, and only its signature inside a sealed
+/// message says that it comes from there: nobody else makes the gateway hold it for longer.
+const READ_WITHIN: Duration = Duration::from_secs(5);
 
 /// Whether a path below the prefix is one of these endpoints, or as good as one.
 #[must_use]
@@ -121,13 +126,21 @@ async fn read(
     payload: web::Payload,
     body_max: usize,
 ) -> Result<web::Bytes, GatewayError> {
-    match payload.to_bytes_limited(body_max).await {
-        Ok(Ok(body)) => Ok(body),
-        Ok(Err(_)) => Err(RequestHead::of(req).connection.blamed(GatewayError::new(
+    match timeout(READ_WITHIN, payload.to_bytes_limited(body_max)).await {
+        Ok(Ok(Ok(body))) => Ok(body),
+        Ok(Ok(Err(_))) => Err(RequestHead::of(req).connection.blamed(GatewayError::new(
             ErrorCode::BodyBroken,
             "The body broke off.",
         ))),
-        Err(_) => Err(too_long().closing()),
+        Ok(Err(_)) => Err(too_long().closing()),
+        Err(_) => Err(GatewayError::new(
+            ErrorCode::RequestTimeout,
+            format!(
+                "A message comes within {} seconds: the platform does not wait longer.",
+                READ_WITHIN.as_secs()
+            ),
+        )
+        .closing()),
     }
 }
 

@@ -171,7 +171,9 @@ impl Shared {
     ) -> (&'static str, Result<Vec<u8>, Undelivered>) {
         let app = &*received.settings.app;
         let mut delivery = self.deliver(received);
-        let due_in = match timeout(received.time_left(), &mut delivery).await {
+        let in_time = timeout(received.time_left(), &mut delivery).await;
+        let is_under_way = in_time.is_err();
+        let due_in = match in_time {
             Ok(outcome) => match taken(outcome) {
                 Ok(answer) => {
                     self.settle(received, &answer).await;
@@ -193,17 +195,16 @@ impl Shared {
         if let Err(error) = kept {
             log::error!(app; "a pushed message can be neither delivered nor kept, so the platform is to send it again: {error}");
         }
-        if delivery.is_finished() {
-            if !is_kept {
-                self.release(received, ticket).await;
-            }
-        } else {
+        if is_under_way {
+            // It may have come to its end while the message was being kept.
             let (shared, received, ticket) = (self.clone(), received.clone(), *ticket);
             spawn_local(async move {
                 shared
                     .end(&received, taken(delivery.await), is_kept, &ticket)
                     .await;
             });
+        } else if !is_kept {
+            self.release(received, ticket).await;
         }
         if is_kept {
             ("kept", Ok(Vec::new()))

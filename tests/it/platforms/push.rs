@@ -1,9 +1,12 @@
 //! Messages that the platform pushes: what is believed, what the backend gets, what the platform is
 //! answered.
 
+use std::time::Duration;
+
 use hufu::crypto::push::{PushKey, signature};
 use hufu::secret::Secret;
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::helpers::client::Request;
 use crate::helpers::{APPID, Gateway, GatewayBuilder, HttpAnswer, Script, Upstream};
@@ -337,6 +340,28 @@ async fn a_message_of_the_longest_length_passes_sealed_and_plain() {
         assert_eq!(backend.requests()[0].1, longest(0).as_bytes());
         assert_refused(&request(&longest(1)).await, 413, "body_too_large");
     }
+}
+
+/// Nobody has the gateway hold what comes too slowly for any platform, as long as it is no silence.
+#[tokio::test]
+async fn a_message_comes_in_time_or_not_at_all() {
+    let backend = Upstream::ok();
+    let gateway = started(&pushed_to(&backend.url, SEALED));
+    let (mut reader, mut writer) = gateway.connect().await.into_split();
+    let head = format!(
+        "POST {PATH}?timestamp={TIME}&nonce={NONCE}&msg_signature=any HTTP/1.1\r\nHost: x\r\nContent-Length: 600000\r\n\r\n"
+    );
+    let drip = tokio::spawn(async move {
+        let _ = writer.write_all(head.as_bytes()).await;
+        while writer.write_all(&[b'x'; 512]).await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    });
+    let mut answer = vec![0; 12];
+    reader.read_exact(&mut answer).await.unwrap();
+    assert_eq!(answer, b"HTTP/1.1 408");
+    drip.abort();
+    assert_eq!(backend.connections().len(), 0);
 }
 
 /// The vector of the platform's documentation passes signature, key and id; its twins do not.

@@ -14,6 +14,8 @@ end
 if mark_of(kept) ~= ARGV[7] then
   return 0
 end
+-- First what needs no memory, or a full Redis refuses a token that nobody can get again.
+redis.call('HDEL', KEYS[3], '')
 redis.call('HSET', KEYS[3], ARGV[5], ARGV[6])
 if redis.call('GET', KEYS[2]) ~= 'P' .. ARGV[1] then
   return 1

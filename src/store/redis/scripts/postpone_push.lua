@@ -8,6 +8,8 @@ local is_kept = held and string.sub(held, 1, 1) == 'K'
 if is_kept and ARGV[2] ~= '' then
   local time = redis.call('TIME')
   local due = time[1] * 1000 + math.floor(time[2] / 1000) + ARGV[2]
+  -- The first write of a script must need no memory, or a full Redis refuses it.
+  redis.call('ZREM', KEYS[2], '')
   redis.call('ZADD', KEYS[2], string.format('%.0f', due), ARGV[1])
   return 1
 end

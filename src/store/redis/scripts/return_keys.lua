@@ -6,9 +6,9 @@ local user, at, before = KEYS[1], ARGV[1], ARGV[2]
 if redis.call('HGET', user, 'kr') ~= at then
   return false
 end
-if before == '' then
-  redis.call('HDEL', user, 'kr')
-else
+-- First what needs no memory, or a full Redis refuses the keys that it had a moment ago.
+redis.call('HDEL', user, before == '' and 'kr' or '')
+if before ~= '' then
   redis.call('HSET', user, 'kr', before)
 end
 for place = 3, #ARGV do

@@ -6,9 +6,9 @@
 local held = redis.call('GET', KEYS[1])
 local answer = 'S' .. ARGV[2]
 if held == 'P' .. ARGV[1] then
-  if ARGV[3] == '0' then
-    redis.call('DEL', KEYS[1])
-  else
+  -- First what needs no memory, or a full Redis refuses what the platform has just answered.
+  redis.call('DEL', KEYS[1])
+  if ARGV[3] ~= '0' then
     redis.call('SET', KEYS[1], answer, 'PX', ARGV[3])
   end
   return 1

@@ -6,6 +6,10 @@
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local due = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', string.format('%.0f', now), 'LIMIT', 0, ARGV[2])
+-- The first write of a script must need no memory, or a full Redis refuses it: the messages would stay, and it full.
+if #due > 0 then
+  redis.call('ZREM', KEYS[1], '')
+end
 for _, name in ipairs(due) do
   redis.call('ZADD', KEYS[1], string.format('%.0f', now + ARGV[1]), name)
 end

@@ -154,6 +154,32 @@ async fn a_full_store_leaves_the_message_to_the_platform() {
     assert_acknowledged(&sealed(&gateway, message).await);
 }
 
+/// What was acknowledged does not wait for room: its delivery makes some.
+#[tokio::test]
+async fn a_full_store_hands_out_what_it_keeps() {
+    let redis = RedisServer::start(&[]);
+    let backend = Upstream::start(Script::answers("502 Bad Gateway", ""));
+    let gateway = GatewayBuilder::new()
+        .store(redis.url(""))
+        .config(pushed_to(&backend.url, SEALED))
+        .start();
+    let message = "<xml><MsgId>1</MsgId></xml>";
+    assert_acknowledged(&sealed(&gateway, message).await);
+    redis
+        .ask::<()>(&["CONFIG", "SET", "maxmemory", "1"])
+        .unwrap();
+    // Also the next try, which fails, is noted.
+    let tries = backend.count("POST");
+    until("another try", async || backend.count("POST") > tries).await;
+    backend.set(Script::named("at last"));
+    let delivered = r#"hufu_push_redeliveries_total{app="shop",outcome="delivered"}"#;
+    gateway.counts(delivered, 1).await;
+    let posts = backend.count("POST");
+    gateway.counts(r#"hufu_pushes_kept{app="shop"}"#, 0).await;
+    assert_eq!(opened(&sealed(&gateway, message).await), "at last");
+    assert_eq!(backend.count("POST"), posts);
+}
+
 #[tokio::test]
 async fn who_takes_no_messages_has_no_key_and_no_call_for_them() {
     let redis = RedisServer::start(&[]);

@@ -80,6 +80,35 @@ async fn a_slow_backend_gets_the_message_once() {
     assert_eq!(gateway.counted(&counted("delivered")).await, 0);
 }
 
+/// The backend answers while the message is on its way into the store: it is not delivered again.
+#[tokio::test]
+async fn an_answer_that_comes_while_the_message_is_being_kept_counts() {
+    let redis = RedisServer::start(&[]);
+    let slow = Script::answers("200 OK", "done").slowly(Duration::from_secs(5));
+    let backend = Upstream::start(slow.then_close());
+    let gateway = started(&redis, &backend, "store.timeout = \"30s\"\n");
+    let pushed = async {
+        assert_acknowledged(&sealed(&gateway, MESSAGE).await);
+    };
+    let frozen = async {
+        until("the delivery", async || backend.count("POST") == 1).await;
+        redis.freeze();
+        gateway.logs("does not wait as long as the backend").await;
+        until("the backend's answer", async || {
+            backend.connections().iter().any(|one| one.ended)
+        })
+        .await;
+        redis.thaw();
+    };
+    tokio::join!(pushed, frozen);
+    until("the backend's answer to be noted", async || {
+        sealed(&gateway, MESSAGE).await.text() != "success"
+    })
+    .await;
+    assert_eq!(opened(&sealed(&gateway, MESSAGE).await), "done");
+    assert_eq!(backend.count("POST"), 1);
+}
+
 /// A reload takes another upstream, also for what was kept before.
 #[tokio::test]
 async fn a_reload_sends_kept_messages_to_the_new_upstream() {
