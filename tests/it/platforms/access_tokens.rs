@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use hufu::broker::TokenBroker;
-use hufu::clock::{SystemClock, UnixMillis};
+use hufu::clock::{SystemClock, UnixMillis, monotonic_now};
 use hufu::crypto::keyring::{Keyring, NamingKey};
 use hufu::identity::{
     AccessToken, App, AppTokenError, AppTokenSource, NewToken, PlatformTokens, TokenGrant,
@@ -25,7 +25,7 @@ use hufu::session::ProviderKind;
 use hufu::store;
 use serde_json::{Value, json};
 
-use crate::helpers::store::settings;
+use super::patient;
 use crate::helpers::{APPID, RedisServer, Sandbox, fresh_keys, http, live_sandbox, sandbox, until};
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -59,7 +59,7 @@ impl Scene {
     fn process(&self) -> Process {
         let metrics = Arc::new(Metrics::new());
         let (keys, naming) = self.keys.clone();
-        let settings = settings(&self.store);
+        let settings = patient(&self.store);
         let handle = store::open(&settings, keys, naming, metrics.clone()).unwrap();
         let stores = handle.process();
         let clock = Arc::new(SystemClock);
@@ -78,7 +78,8 @@ impl Scene {
         let secret = Secret::new("5ec2e7of7he7ige25ec2e7of7he7ige2".to_owned());
         let settings = AppSettings {
             base_urls: vec![self.wechat.server.url.clone()],
-            timeout: Duration::from_secs(2),
+            // A busy machine may stall within any call.
+            timeout: Duration::from_secs(15),
             token_grant: self.grant,
             ..platform(kind).app("shop", APPID, secret)
         };
@@ -266,7 +267,7 @@ async fn a_late_token_is_thrown_away() {
     scene.grant = TokenGrant::Classic;
     let (late, prompt) = (scene.process(), scene.process());
     scene
-        .fault(json!({ "api": "token", "times": 1, "delay_ms": 700 }))
+        .fault(json!({ "api": "token", "times": 1, "delay_ms": 4000 }))
         .await;
     let follow = async {
         until("the fetch to begin", async || scene.fetches() == 1).await;
@@ -353,14 +354,24 @@ async fn a_token_that_is_used_is_refreshed_before_it_ends() {
     let (one, other) = (scene.process(), scene.process());
     let mut seen = BTreeSet::new();
     let (mut last, mut in_time) = (one.text().await, 0);
+    let (mut looked, mut stalled) = (monotonic_now(), None);
     until(
         "two tokens that came before the end of the one before",
         async || {
-            for process in [&one, &other] {
-                let used = scene.used(process).await;
-                assert!(used.is_ok(), "{used:?}");
+            let used = [scene.used(&one).await, scene.used(&other).await];
+            let present = one.token().await;
+            // A machine that stalls may let a token end on its way, and the next one too.
+            if looked.elapsed() > Duration::from_millis(500) {
+                stalled = Some(monotonic_now());
             }
-            let present = one.text().await;
+            looked = monotonic_now();
+            let is_calm = stalled.is_none_or(|at| at.elapsed() > Duration::from_secs(3));
+            if is_calm {
+                assert!(used.iter().all(Result::is_ok), "{used:?}");
+            } else if present.is_err() {
+                return false;
+            }
+            let present = present.unwrap().text.expose().clone();
             if present != last {
                 // Not each time on a machine that is too busy.
                 in_time += usize::from(scene.wechat.platform.knows_token(&last));

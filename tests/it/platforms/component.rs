@@ -25,7 +25,7 @@ use hufu::session::ProviderKind;
 use hufu::store;
 use serde_json::{Value, json};
 
-use crate::helpers::store::settings;
+use super::patient;
 use crate::helpers::{APPID, RedisServer, Sandbox, fresh_keys, http, sandbox, tls_provider, until};
 
 /// The third-party platform.
@@ -63,12 +63,7 @@ impl Scene {
         tls_provider();
         let metrics = Arc::new(Metrics::new());
         let (keys, naming) = self.keys.clone();
-        let handle = store::open(
-            &settings(&self.redis.url("")),
-            keys,
-            naming,
-            metrics.clone(),
-        );
+        let handle = store::open(&patient(&self.redis.url("")), keys, naming, metrics.clone());
         let stores = handle.unwrap().process();
         let (clock, store) = (Arc::new(SystemClock), stores.component);
         let tokens = stores.tokens;
@@ -76,7 +71,8 @@ impl Scene {
         let secret = Secret::new("5ec2e7of7he7ige25ec2e7of7he7ige2".to_owned());
         let settings = AppSettings {
             base_urls: vec![self.wechat.server.url.clone()],
-            timeout: Duration::from_secs(2),
+            // A busy machine may stall within any call.
+            timeout: Duration::from_secs(15),
             ..platform(KIND).app("open", COMPONENT, secret)
         };
         let client = PlatformClient::new(Default::default()).unwrap();
@@ -387,6 +383,8 @@ async fn a_token_of_the_component_that_ends_early_is_replaced_on_the_way() {
         rest: Duration::from_millis(1),
     };
     let _ = process.tokens.keep(&name, &ticket, &ended).await.unwrap();
+    // Before that nobody may fetch another one.
+    tokio::time::sleep(2 * ended.rest).await;
     process.token(&process.of).await.unwrap();
     assert_eq!(scene.calls("api_component_token"), 1);
     assert_eq!(scene.calls("api_get_authorizer_info"), 2);

@@ -15,7 +15,7 @@ use hufu::secret::Secret;
 use hufu::store;
 use serde_json::{Value, json};
 
-use crate::helpers::store::settings;
+use super::{PATIENT, patient};
 use crate::helpers::{
     APPID, Gateway, GatewayBuilder, HttpAnswer, RedisServer, Sandbox, Slots, echo_upstream, http,
     live_sandbox, sandbox, tls_provider, until,
@@ -35,6 +35,8 @@ struct Scene {
     redis: RedisServer,
     wechat: Arc<Sandbox>,
     keys: [String; 2],
+    /// Of a call of the platform.
+    timeout: &'static str,
 }
 
 impl Scene {
@@ -43,6 +45,7 @@ impl Scene {
             redis: RedisServer::start(&[]),
             wechat: Arc::new(wechat),
             keys: [generate_key(), generate_key()],
+            timeout: "15s",
         }
     }
 
@@ -50,11 +53,11 @@ impl Scene {
     fn config(&self, routes: &str) -> String {
         let [key, naming] = &self.keys;
         format!(
-            "admin.token = \"{ADMIN_TOKEN}\"\nsecrets.keys = [\"{key}\"]\nsecrets.naming_key = \"{naming}\"\n\
+            "{PATIENT}admin.token = \"{ADMIN_TOKEN}\"\nsecrets.keys = [\"{key}\"]\nsecrets.naming_key = \"{naming}\"\n\
              [apps.open]\nprovider = \"wechat-component\"\nappid = \"{COMPONENT}\"\nsecret = \"{SECRET}\"\n\
-             base_url = \"{}\"\ntimeout = \"1s\"\n\
+             base_url = \"{}\"\ntimeout = \"{}\"\n\
              push = {{ token = \"{PUSH_TOKEN}\", aes_key = \"{AES_KEY}\" }}\n{routes}",
-            self.wechat.server.url
+            self.wechat.server.url, self.timeout
         )
     }
 
@@ -71,7 +74,7 @@ impl Scene {
         let [key, naming] = self.keys.each_ref().map(|key| parse_key(key).unwrap());
         let keys = Arc::new(Keyring::new(&[key]).unwrap());
         let naming = Arc::new(NamingKey::new(&naming));
-        let settings = settings(&self.redis.url(""));
+        let settings = patient(&self.redis.url(""));
         let handle = store::open(&settings, keys, naming, Arc::new(Metrics::new())).unwrap();
         handle.process().component
     }
@@ -241,11 +244,20 @@ async fn what_the_platform_pushes_is_all_that_it_takes() {
 /// A platform that has stopped pushing, or that nobody has waited for yet.
 #[tokio::test]
 async fn a_gateway_without_a_ticket_asks_for_one() {
-    let scene = Scene::new(live_sandbox(SandboxSettings::default()));
-    let gateway = scene.gateway("");
-    let url = gateway.at("/auth/push/open");
-    let console = json!({ "app": COMPONENT, "url": url, "token": PUSH_TOKEN, "aes_key": AES_KEY });
-    control(&gateway, "push-settings", console).await;
+    let (scene, gateway) = until(
+        "a URL that is entered before the gateway asks",
+        async || {
+            let scene = Scene::new(live_sandbox(SandboxSettings::default()));
+            let gateway = scene.gateway("");
+            let url = gateway.at("/auth/push/open");
+            let console =
+                json!({ "app": COMPONENT, "url": url, "token": PUSH_TOKEN, "aes_key": AES_KEY });
+            control(&gateway, "push-settings", console).await;
+            let is_early = scene.wechat.platform.calls("api_start_push_ticket") == 0;
+            is_early.then_some((scene, gateway))
+        },
+    )
+    .await;
     scene.wechat.platform.authorize(COMPONENT, APPID);
     until("a login, once the ticket has come", async || {
         let body = login("alice", &scene.wechat, APPID);
@@ -485,10 +497,12 @@ const KILLS: usize = 50;
 async fn kills_in_the_middle_of_refreshes_lose_no_authorization() {
     let seed = u64::from_be_bytes(random::bytes());
     println!("seed {seed}");
-    let scene = Scene::new(live_sandbox(SandboxSettings {
+    let mut scene = Scene::new(live_sandbox(SandboxSettings {
         token_life: Duration::from_secs(3),
         ..SandboxSettings::default()
     }));
+    // The lease of one that is killed ends soon.
+    scene.timeout = "1s";
     scene.ticket().await;
     scene.wechat.platform.authorize(COMPONENT, APPID);
     let path = format!("{AUTHORIZERS}/{APPID}/access-token");

@@ -15,3 +15,22 @@ pub(crate) mod push;
 mod sandbox;
 mod ticket_processes;
 mod trouble;
+
+use std::time::Duration;
+
+use hufu::store::StoreSettings;
+
+use crate::helpers::store::settings;
+
+/// The first lines of a gateway that does not give its store up where a busy machine stalls.
+pub(crate) const PATIENT: &str = "store.timeout = \"15s\"\nstore.connect_timeout = \"15s\"\n";
+
+/// The same of a store that a test opens itself.
+fn patient(url: &str) -> StoreSettings {
+    let patience = Duration::from_secs(15);
+    StoreSettings {
+        timeout: patience,
+        connect_timeout: patience,
+        ..settings(url)
+    }
+}

@@ -9,6 +9,7 @@ use hufu::clock::monotonic_now;
 use hufu::crypto::random;
 use hufu::sandbox::SandboxSettings;
 
+use super::PATIENT;
 use super::platform_api::{SECRET, client};
 use crate::helpers::{
     APPID, Gateway, GatewayBuilder, RedisServer, Slots, http, live_sandbox, until,
@@ -21,7 +22,7 @@ const PATH: &str = "/cgi-bin/ticket/getticket";
 
 fn config() -> String {
     let allowed = client("").replace("/wxa/msg_sec_check", PATH);
-    format!("apps.shop.timeout = \"1s\"\n{allowed}")
+    format!("{PATIENT}apps.shop.timeout = \"1s\"\n{allowed}")
 }
 
 async fn ticket(gateway: &Gateway, kind: &str) -> Option<String> {

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::{SECRET, basic, calls, gateway_at, wechat, with_secret};
 use crate::helpers::{APPID, Gateway, GatewayBuilder, HttpAnswer, RedisServer, http, until};
+use crate::platforms::PATIENT;
 use crate::platforms::push::AES_KEY;
 
 pub(crate) const COMPONENT: &str = "wxc0123456789abcde";
@@ -50,6 +51,7 @@ async fn gateway_on(redis: &RedisServer, settings: SandboxSettings) -> Gateway {
     let config = config("\"open\"", "").replace("BASE", &wechat.server.url);
     let gateway = GatewayBuilder::new()
         .store(redis.url(""))
+        .config(PATIENT)
         .config(config)
         .start_with(wechat);
     authorised(&gateway).await;
@@ -278,7 +280,7 @@ async fn what_is_not_authorised_is_told_so() {
 async fn a_refused_token_of_an_authorizer_is_replaced_on_the_way() {
     let settings = SandboxSettings {
         // A token rests after its fetch for a tenth of its life.
-        token_life: Duration::from_secs(10),
+        token_life: Duration::from_secs(20),
         ..SandboxSettings::default()
     };
     let gateway = gateway(settings, "\"open\"", "").await;
@@ -286,7 +288,7 @@ async fn a_refused_token_of_an_authorizer_is_replaced_on_the_way() {
     let token = sdk_token(&gateway, AUTHORIZER).await;
     assert_sent(&by_sdk(&gateway, &token, AUTHORIZER).await);
     // Time itself is the matter: the token must not be new.
-    tokio::time::sleep(Duration::from_millis(1100)).await;
+    tokio::time::sleep(Duration::from_millis(2100)).await;
     let before = calls(&gateway, "api_authorizer_token");
     assert!(gateway.wechat.platform.end_tokens(AUTHORIZER) > 0);
     assert_sent(&by_sdk(&gateway, &token, AUTHORIZER).await);

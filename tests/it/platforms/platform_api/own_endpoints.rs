@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::{SECRET, calls, client, gateway, with_secret};
 use crate::helpers::{APPID, Gateway, GatewayBuilder, RedisServer, http};
+use crate::platforms::PATIENT;
 
 const PAGE: &str = "/hufu/jssdk/sign";
 const USER: &str = "/hufu/session-key/sign";
@@ -30,6 +31,7 @@ async fn a_page_is_signed_with_a_ticket_that_all_gateways_share() {
     let wechat = super::wechat(Default::default());
     let one = GatewayBuilder::new()
         .store(redis.url(""))
+        .config(PATIENT)
         .config(signing(""))
         .start_with(wechat);
     let other = one.sibling();

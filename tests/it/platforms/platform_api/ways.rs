@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::{SECRET, basic, calls, client, gateway, with_secret};
-use crate::helpers::{APPID, Gateway, http};
+use crate::helpers::{APPID, Gateway, http, probe};
 
 const TEXT: &str = "/wxa/msg_sec_check";
 
@@ -164,7 +164,8 @@ async fn a_forward_proxy_leads_to_the_platform_alone() {
     let bearer = through("api.weixin.qq.com", &format!("Bearer {SECRET}")).await;
     bearer.refuses(407, "proxy_login_required", "another scheme");
     let tunnel = "CONNECT api.weixin.qq.com:443 HTTP/1.1\r\nHost: api.weixin.qq.com:443\r\n\r\n";
-    assert!(gateway.raw_api(tunnel).await.status >= 400);
+    let refused = probe::send(gateway.platform_api(), tunnel).await;
+    assert!(refused.status >= 400, "{}", refused.text);
 }
 
 #[tokio::test]

@@ -13,6 +13,7 @@ use crate::helpers::{
     APPID, Gateway, GatewayBuilder, HttpAnswer, RedisServer, Script, Upstream, http, live_sandbox,
     until,
 };
+use crate::platforms::PATIENT;
 
 const COMPONENT: &str = "wxc0123456789abcde";
 /// Another authorizer.
@@ -172,6 +173,7 @@ async fn what_was_acknowledged_arrives_after_a_kill_for_whom_it_came() {
     let backend = Upstream::start(Script::cut());
     let mut one = GatewayBuilder::new()
         .store(redis.url(""))
+        .config(PATIENT)
         .config(config(&backend.url))
         .start();
     for authorizer in [APPID, OTHER] {

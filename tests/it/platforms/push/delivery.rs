@@ -6,11 +6,13 @@ use futures_util::future::join_all;
 
 use super::{PATH, SEALED, assert_acknowledged, assert_refused, opened, plain, pushed_to, sealed};
 use crate::helpers::{Gateway, GatewayBuilder, RedisServer, Script, Upstream, until};
+use crate::platforms::PATIENT;
 
 /// Two gateways on one store.
 fn two(redis: &RedisServer, config: &str) -> [Gateway; 2] {
     let one = GatewayBuilder::new()
         .store(redis.url(""))
+        .config(PATIENT)
         .config(config)
         .start();
     [one.sibling(), one]
@@ -109,6 +111,7 @@ async fn without_a_store_messages_are_delivered_and_never_acknowledged_in_vain()
     let config = pushed_to(&backend.url, "");
     let gateway = GatewayBuilder::new()
         .store(redis.url(""))
+        .config(PATIENT)
         .config(config)
         .start();
     redis.kill();
@@ -141,6 +144,7 @@ async fn a_full_store_leaves_the_message_to_the_platform() {
     let config = pushed_to(&backend.url, SEALED);
     let gateway = GatewayBuilder::new()
         .store(redis.url(""))
+        .config(PATIENT)
         .config(config)
         .start();
     let message = "<xml><MsgId>1</MsgId></xml>";
@@ -183,7 +187,7 @@ async fn a_full_store_hands_out_what_it_keeps() {
 #[tokio::test]
 async fn who_takes_no_messages_has_no_key_and_no_call_for_them() {
     let redis = RedisServer::start(&[]);
-    let gateway = Gateway::on(&redis.url(""), "");
+    let gateway = Gateway::on(&redis.url(""), PATIENT);
     gateway.token("alice").await;
     assert_refused(&gateway.post(PATH).await, 404, "endpoint_not_found");
     let calls = gateway.admin_get("/metrics").await.text();

@@ -6,6 +6,7 @@ use super::{
     AES_KEY, SEALED, TOKEN, assert_acknowledged, enveloped, key, opened, pushed_to, sealed,
 };
 use crate::helpers::{APPID, Gateway, GatewayBuilder, RedisServer, Script, Upstream, until};
+use crate::platforms::PATIENT;
 
 const MESSAGE: &str = "<xml><MsgId>7</MsgId><Content>the-content-of-a-message</Content></xml>";
 
@@ -13,6 +14,7 @@ fn started(redis: &RedisServer, backend: &Upstream, more: &str) -> Gateway {
     let config = pushed_to(&backend.url, &format!("{SEALED}{more}"));
     GatewayBuilder::new()
         .store(redis.url(""))
+        .config(PATIENT)
         .config(config)
         .start()
 }
@@ -33,7 +35,10 @@ async fn a_message_that_the_backend_refuses_is_kept_and_delivered_later() {
     gateway.logs("was not delivered, and is kept").await;
     until("another try", async || backend.count("POST") > posts).await;
     gateway.counts(r#"hufu_pushes_kept{app="shop"}"#, 1).await;
-    assert!(gateway.counted(&counted("failed")).await > 0);
+    until("the try to be counted", async || {
+        gateway.counted(&counted("failed")).await > 0
+    })
+    .await;
 
     backend.set(Script::named("at last"));
     gateway.counts(&counted("delivered"), 1).await;
