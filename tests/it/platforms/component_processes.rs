@@ -53,7 +53,7 @@ impl Scene {
     fn config(&self, routes: &str) -> String {
         let [key, naming] = &self.keys;
         format!(
-            "{PATIENT}admin.token = \"{ADMIN_TOKEN}\"\nsecrets.keys = [\"{key}\"]\nsecrets.naming_key = \"{naming}\"\n\
+            "admin.token = \"{ADMIN_TOKEN}\"\nsecrets.keys = [\"{key}\"]\nsecrets.naming_key = \"{naming}\"\n\
              [apps.open]\nprovider = \"wechat-component\"\nappid = \"{COMPONENT}\"\nsecret = \"{SECRET}\"\n\
              base_url = \"{}\"\ntimeout = \"{}\"\n\
              push = {{ token = \"{PUSH_TOKEN}\", aes_key = \"{AES_KEY}\" }}\n{routes}",
@@ -64,6 +64,7 @@ impl Scene {
     fn gateway(&self, routes: &str) -> Gateway {
         GatewayBuilder::new()
             .store(self.redis.url(""))
+            .config(PATIENT)
             .config(self.config(routes))
             .start_with(self.wechat.clone())
     }
@@ -406,6 +407,7 @@ async fn nothing_secret_of_a_component_comes_out() {
     let upstream = echo_upstream();
     let gateway = GatewayBuilder::new()
         .store(scene.redis.url(""))
+        .config(PATIENT)
         .config("log.level = \"trace\"\n")
         .config(scene.config(&upstream.route("/api", "required")))
         .start_with(scene.wechat.clone());
