@@ -6,7 +6,7 @@ use hufu::clock::monotonic_now;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use crate::helpers::{Gateway, Script, Upstream, echo_upstream, http, probe, until};
+use crate::helpers::{Gateway, Script, Upstream, echo_upstream, http, probe, script::ok, until};
 
 const MIB: u64 = 1 << 20;
 
@@ -99,7 +99,7 @@ async fn an_early_answer_does_not_cut_the_upload_short() {
     const PIECE: usize = 100_000;
     for framing in ["Content-Length: 8000000", "Transfer-Encoding: chunked"] {
         let chunked = framing.starts_with('T');
-        let upstream = Upstream::ok();
+        let upstream = Upstream::start(Script::at_head(ok()));
         let gateway = Gateway::start(&upstream.route("/", "none"));
         let mut client = gateway.connect().await;
         client
