@@ -4,25 +4,34 @@
 use std::borrow::Cow;
 
 use crate::clock::UnixMillis;
+use crate::session::store::Created;
 use crate::session::{
     Claims, ClaimsChange, ClaimsError, ClaimsPatch, KeptPatch, NewSession, PatchLife, Session,
-    SessionId, UserKey, UserState,
+    SessionId, UnreadableState, UserKey, UserState,
 };
 use crate::store::sealed::{Sealer, Stored, stamp_of};
 
-/// The session with the changes of claims in it that its login has to obey.
+/// The session of a login that obeys the user's state, with the changes of claims in it, and that
+/// state. `Err`: there is to be none.
 pub(super) fn obeying<'a>(
     new: &NewSession<'a>,
-    state: &UserState,
-) -> Result<Cow<'a, Session>, ClaimsError> {
+    state: Result<UserState, UnreadableState>,
+) -> Result<(Cow<'a, Session>, UserState), Created> {
+    let state = state.map_err(Created::UnreadableState)?;
+    if let Some(block) = state.blocked {
+        return Err(Created::Blocked(block));
+    }
     let session = new.session;
-    let claims = state.obeyed(&session.claims, session.created, new.patches)?;
-    Ok(claims.map_or(Cow::Borrowed(session), |claims| {
+    let claims = state
+        .obeyed(&session.claims, session.created, new.patches)
+        .map_err(Created::Unfit)?;
+    let session = claims.map_or(Cow::Borrowed(session), |claims| {
         Cow::Owned(Session {
             claims,
             ..session.clone()
         })
-    }))
+    });
+    Ok((session, state))
 }
 
 /// Whether a login keeps the user's state alive: only one that obeys what lasts.

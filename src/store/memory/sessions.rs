@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::entries::StoredValue;
+use super::entries::{Entries, StoredValue};
 use super::index::Member;
 use super::store::MemoryStore;
 use crate::clock::UnixMillis;
@@ -16,6 +16,35 @@ use crate::session::{
 use crate::store::claims_change::{keeps_state, obeying};
 use crate::store::sealed::{Stored, stamp_of};
 use crate::store::successor::{Successor, too_often};
+
+impl MemoryStore {
+    /// Gives a session its place in the user's index, with the session_key that it has brought.
+    /// Returns the names of those that it evicts.
+    fn add_to_index(
+        &self,
+        entries: &mut Entries,
+        new: &NewSession<'_>,
+        expiry: UnixMillis,
+        now: UnixMillis,
+    ) -> Vec<[u8; 16]> {
+        let user = &new.session.user;
+        let user_key = self.keys.user(new.id.tag, user);
+        let member = Member {
+            expiry,
+            created: new.session.created,
+        };
+        entries.update_index(&user_key, now, |index| {
+            index.sessions.remove(&new.id.hash);
+            let evicted = index.evict_for_one_more(new.max_per_user);
+            index.sessions.insert(new.id.hash, member);
+            if let Some(session_key) = new.session_key {
+                let fresh = self.sealer.seal_generation(&user_key, user, session_key);
+                index.generations.keep(fresh);
+            }
+            evicted
+        })
+    }
+}
 
 #[async_trait]
 impl SessionStore for MemoryStore {
@@ -32,16 +61,10 @@ impl SessionStore for MemoryStore {
                     "the session would expire before it starts: the store's clock has jumped",
                 ));
             }
-            let state = match self.state_of(entries, &new.session.user, now) {
-                Ok(state) => state,
-                Err(unreadable) => return Ok(Created::UnreadableState(unreadable)),
-            };
-            if let Some(block) = state.blocked.clone() {
-                return Ok(Created::Blocked(block));
-            }
-            let session = match obeying(&new, &state) {
-                Ok(session) => session,
-                Err(error) => return Ok(Created::Unfit(error)),
+            let state = self.state_of(entries, &new.session.user, now);
+            let (session, state) = match obeying(&new, state) {
+                Ok(obeying) => obeying,
+                Err(refused) => return Ok(refused),
             };
             if let Some(limit) = &new.limit {
                 let level = self.take_one(limit, now);
@@ -49,23 +72,7 @@ impl SessionStore for MemoryStore {
                     return Ok(Created::Limited(level));
                 }
             }
-            let user_key = self.keys.user(tag, &new.session.user);
-            let member = Member {
-                expiry,
-                created: new.session.created,
-            };
-            let evicted = entries.update_index(&user_key, now, |index| {
-                index.sessions.remove(&new.id.hash);
-                let evicted = index.evict_for_one_more(new.max_per_user);
-                index.sessions.insert(new.id.hash, member);
-                if let Some(session_key) = new.session_key {
-                    let fresh =
-                        self.sealer
-                            .seal_generation(&user_key, &new.session.user, session_key);
-                    index.generations.keep(fresh);
-                }
-                evicted
-            });
+            let evicted = self.add_to_index(entries, &new, expiry, now);
             for hash in &evicted {
                 entries.remove(&self.keys.session_of(tag, hash));
             }

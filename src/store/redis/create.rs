@@ -105,22 +105,13 @@ impl RedisStore {
                 }
                 -3 => {
                     let stored = found.into_iter().next().unwrap_or_default();
-                    let state = match self.opened_state(&new.session.user, &stored) {
-                        Ok(state) => state.at(UnixMillis(number)),
-                        Err(unreadable) => {
+                    let state = self.opened_state(&new.session.user, &stored);
+                    let state = state.map(|state| state.at(UnixMillis(number)));
+                    let (session, state) = match obeying(new, state) {
+                        Ok(obeying) => obeying,
+                        Err(refused) => {
                             affected.none();
-                            return Ok(Created::UnreadableState(unreadable));
-                        }
-                    };
-                    if let Some(block) = state.blocked {
-                        affected.none();
-                        return Ok(Created::Blocked(block));
-                    }
-                    let session = match obeying(new, &state) {
-                        Ok(session) => session,
-                        Err(error) => {
-                            affected.none();
-                            return Ok(Created::Unfit(error));
+                            return Ok(refused);
                         }
                     };
                     // For how long the state lives after this login; 0: as long as before.
