@@ -152,11 +152,11 @@ fn hasten(redis: &RedisServer, due: &str) {
     let time: [u64; 2] = redis.ask(&["TIME"]).unwrap();
     let now = time[0] * 1000 + time[1] / 1000;
     let later = (now + LEASE + 1).to_string();
-    let late: Vec<String> = redis.ask(&["ZRANGEBYSCORE", due, &later, "+inf"]).unwrap();
+    let late: Vec<Vec<u8>> = redis.ask(&["ZRANGEBYSCORE", due, &later, "+inf"]).unwrap();
     for name in late {
-        redis
-            .ask::<()>(&["ZADD", due, "XX", &now.to_string(), &name])
-            .unwrap();
+        let mut sooner = redis::cmd("ZADD");
+        sooner.arg(due).arg("XX").arg(now).arg(name);
+        sooner.query::<()>(&mut redis.connect("")).unwrap();
     }
 }
 
