@@ -120,6 +120,10 @@ impl GatewayBuilder {
     }
 }
 
+/// How long a connection to a backend may take, with its handshake: the test's process has both the
+/// backend and what keeps it busy.
+const CONNECT: &str = "connect_timeout = \"30s\"\n";
+
 /// A route of the configuration, with an upstream of its own.
 pub(crate) fn route(path: &str, upstream_url: &str, auth: &str) -> String {
     let name = format!(
@@ -127,7 +131,7 @@ pub(crate) fn route(path: &str, upstream_url: &str, auth: &str) -> String {
         path.bytes().map(|b| format!("{b:02x}")).collect::<String>()
     );
     format!(
-        "\n[upstreams.{name}]\nendpoints = [\"{upstream_url}\"]\ntimeout = \"5s\"\n[[routes]]\npath = \"{path}\"\nupstream = \"{name}\"\nauth = \"{auth}\"\n"
+        "\n[upstreams.{name}]\nendpoints = [\"{upstream_url}\"]\ntimeout = \"5s\"\n{CONNECT}[[routes]]\npath = \"{path}\"\nupstream = \"{name}\"\nauth = \"{auth}\"\n"
     )
 }
 
@@ -144,7 +148,12 @@ pub(crate) fn upstream_of(urls: &[&str], auth: &str, settings: &str) -> String {
     } else {
         "timeout = \"10s\"\n"
     };
+    let connect = if settings.contains("connect_timeout") {
+        ""
+    } else {
+        CONNECT
+    };
     format!(
-        "\n[[routes]]\npath = \"/\"\nupstream = \"many\"\nauth = \"{auth}\"\n[upstreams.many]\nendpoints = {urls:?}\n{timeout}{settings}\n"
+        "\n[[routes]]\npath = \"/\"\nupstream = \"many\"\nauth = \"{auth}\"\n[upstreams.many]\nendpoints = {urls:?}\n{connect}{timeout}{settings}\n"
     )
 }

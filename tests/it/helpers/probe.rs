@@ -59,6 +59,19 @@ impl ByHand {
         (peer, head)
     }
 
+    /// The head of the gateway's next request, and whether it came on this connection. If not, its
+    /// own takes the place of this one: what must not be sent twice goes on none that has rested for
+    /// a second, as one does on a machine that stalls.
+    pub(crate) async fn next(&self, peer: &mut Probe) -> (Head, bool) {
+        tokio::select! {
+            Some(head) = peer.next_head() => (head, true),
+            (other, head) = self.request() => {
+                *peer = other;
+                (head, false)
+            }
+        }
+    }
+
     /// Whether no connection has come that was not accepted.
     pub(crate) async fn is_left_alone(&self) -> bool {
         tokio::time::timeout(Duration::from_millis(50), self.listener.accept())
@@ -127,16 +140,33 @@ impl Probe {
 
     /// The next head.
     pub(crate) async fn head(&mut self) -> Head {
-        let end = loop {
-            if let Some(at) = self.buf.windows(4).position(|four| four == b"\r\n\r\n") {
-                break at;
+        loop {
+            if let Some(head) = self.take_head() {
+                return head;
             }
             self.must_read().await;
-        };
+        }
+    }
+
+    /// The next head; `None`: the other side has closed in its place.
+    async fn next_head(&mut self) -> Option<Head> {
+        loop {
+            if let Some(head) = self.take_head() {
+                return Some(head);
+            }
+            if !matches!(self.more().await, Ok(1..)) {
+                return None;
+            }
+        }
+    }
+
+    /// The head that has come.
+    fn take_head(&mut self) -> Option<Head> {
+        let end = self.buf.windows(4).position(|four| four == b"\r\n\r\n")?;
         let text = String::from_utf8(self.buf.drain(..end + 4).collect()).unwrap();
         let mut lines = text.trim_end().split("\r\n");
         let first = lines.next().unwrap().to_owned();
-        Head {
+        Some(Head {
             first,
             lines: lines
                 .map(|line| {
@@ -145,7 +175,7 @@ impl Probe {
                         .unwrap()
                 })
                 .collect(),
-        }
+        })
     }
 
     /// So many bytes.

@@ -10,7 +10,7 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
-use crate::helpers::{Answer, Gateway, Script, Upstream, script::ok};
+use crate::helpers::{Answer, Gateway, Script, Upstream, probe, script::ok};
 
 /// A configuration with one upstream for all routes; each route as its own lines.
 fn config(upstream: &Upstream, routes: &[&str]) -> String {
@@ -60,11 +60,8 @@ async fn a_route_has_its_own_patience_and_body_limit() {
         ],
     ));
     let post = "POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx";
-    let both = two
-        .raw(format!(
-            "{post}GET /quick HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
-        ))
-        .await;
+    let both = format!("{post}GET /quick HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    let both = probe::send_to_the_end(two.listen, both).await;
     assert!(
         both.status == 200 && both.text.contains("HTTP/1.1 504"),
         "{}",

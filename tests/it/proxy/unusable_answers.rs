@@ -2,7 +2,7 @@
 
 use crate::helpers::script::ok;
 use crate::helpers::servers::refusing;
-use crate::helpers::{Gateway, Script, Upstream, http, route, until};
+use crate::helpers::{Gateway, Script, Upstream, http, probe, route, until};
 
 #[tokio::test]
 async fn answers_that_are_none_are_502_and_their_connections_are_not_used_again() {
@@ -155,9 +155,8 @@ async fn an_answer_that_breaks_off_at_once_still_shows_its_head() {
         let upstream = Upstream::start(Script::at_head(answer).then_close());
         let gateway = Gateway::start(&upstream.route("/", "none"));
         for _ in 0..10 {
-            let seen = gateway
-                .raw(b"POST /order HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n")
-                .await;
+            let order = b"POST /order HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n";
+            let seen = probe::send_to_the_end(gateway.listen, order).await;
             assert_eq!((seen.status, seen.closed), (201, true), "{}", seen.text);
             assert!(
                 !seen.text.ends_with("0\r\n\r\n"),

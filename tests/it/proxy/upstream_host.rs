@@ -18,7 +18,7 @@ async fn get(gateway: &Gateway, path: &str) -> Answer {
 /// An upstream and a route of its own to it, which leaves out its path.
 fn named(name: &str, endpoints: &[String], more: &str) -> String {
     format!(
-        "[upstreams.{name}]\nendpoints = {endpoints:?}\n{more}\n[[routes]]\npath = \"/{name}\"\nupstream = \"{name}\"\nauth = \"none\"\nstrip_prefix = true\n"
+        "[upstreams.{name}]\nendpoints = {endpoints:?}\nconnect_timeout = \"30s\"\n{more}\n[[routes]]\npath = \"/{name}\"\nupstream = \"{name}\"\nauth = \"none\"\nstrip_prefix = true\n"
     )
 }
 
@@ -136,8 +136,8 @@ async fn every_attempt_has_the_host_of_its_endpoint() {
 async fn health_checks_ask_by_the_same_host() {
     let nginx = sites();
     let endpoints = [nginx.at("")];
-    let health =
-        "health = { path = \"/\", interval = \"20ms\", unhealthy_after = 1, healthy_after = 1 }\n";
+    // A refusal is one at once; an answer may be late where the machine stalls.
+    let health = "health = { path = \"/\", interval = \"20ms\", timeout = \"30s\", unhealthy_after = 1, healthy_after = 1 }\n";
     let gateway = Gateway::start(
         &(named("client", &endpoints, health)
             + &named("one", &endpoints, &format!("host = \"one.test\"\n{health}"))),

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use futures_util::future::join_all;
+
 use crate::helpers::{
     Gateway, Load, Script, Upstream, http,
     script::Step,
@@ -36,11 +38,13 @@ async fn an_endpoint_killed_under_load_costs_no_get() {
         EchoProcess::start("127.0.0.1:0"),
         EchoProcess::start("127.0.0.1:0"),
     );
-    let ejection = "[upstreams.many.ejection]\ntime = \"200ms\"\nmax_time = \"200ms\"";
+    // How often requests go elsewhere hangs on the machine. What the budget of retries is worth
+    // another test shows.
+    let settings = "retries = { attempts = 2, percent = 100, per_second = 1000 }\n[upstreams.many.ejection]\ntime = \"200ms\"\nmax_time = \"200ms\"";
     let gateway = Gateway::start(&upstream_of(
         &[&one.url(), &two.url()],
         "required",
-        ejection,
+        settings,
     ));
     let load = Load::start(&gateway, 8).await;
     load.served().await;
@@ -71,11 +75,17 @@ async fn an_endpoint_killed_under_load_costs_no_get() {
 #[tokio::test]
 async fn a_hung_endpoint_is_a_timeout_and_then_left_out() {
     let (hung, well) = (Upstream::start(Script::hang()), Upstream::named("well"));
-    let settings = "balance = \"round_robin\"\nfirst_byte_timeout = \"1s\"\n[upstreams.many.ejection]\nfailures = 2\ntime = \"10m\"\nmax_time = \"10m\"";
+    // Longer than this machine stalls, so that the one that is well answers in time.
+    let settings = "balance = \"round_robin\"\nfirst_byte_timeout = \"4s\"\n[upstreams.many.ejection]\nfailures = 2\ntime = \"10m\"\nmax_time = \"10m\"";
     let gateway = Gateway::start(&upstream(&[&hung, &well], "none", settings));
     let mut statuses = Vec::new();
-    for _ in 0..20 {
-        let answer = gateway.raw(GET).await;
+    // Four at once: each endpoint has two turns.
+    let first = join_all((0..4).map(|_| gateway.raw(GET))).await;
+    for n in 0..20 {
+        let answer = match first.get(n) {
+            Some(first) => first,
+            None => &gateway.raw(GET).await,
+        };
         assert!(
             answer.status == 200 || answer.code() == Some("upstream_timeout"),
             "{}",
@@ -101,11 +111,9 @@ async fn a_half_closed_endpoint_costs_no_get() {
         Upstream::start(Script::new([Step::Shutdown, Step::Whole])),
         Upstream::named("well"),
     );
-    let gateway = Gateway::start(&upstream(
-        &[&half, &well],
-        "none",
-        "balance = \"round_robin\"",
-    ));
+    // Once left out it is not tried again.
+    let settings = "balance = \"round_robin\"\nejection = { time = \"10m\", max_time = \"10m\" }";
+    let gateway = Gateway::start(&upstream(&[&half, &well], "none", settings));
     for _ in 0..20 {
         assert_eq!(gateway.raw(GET).await.body(), "well");
     }
@@ -229,8 +237,13 @@ async fn an_answer_that_takes_too_long_in_all_is_cut() {
         "none",
         "timeout = \"5s\"\ntotal_timeout = \"1s\"",
     ));
-    let answer = gateway.get("/x").stream().await;
-    assert_eq!(answer.status(), 200);
+    let answer = until("an answer that begins in time", async || {
+        let answer = gateway.get("/x").stream().await;
+        // A machine may stall before it.
+        assert!(matches!(answer.status().as_u16(), 200 | 504), "{answer:?}");
+        (answer.status() == 200).then_some(answer)
+    })
+    .await;
     assert!(
         answer.text().await.is_err(),
         "a part must not look like the whole"

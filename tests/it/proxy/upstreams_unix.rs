@@ -60,7 +60,7 @@ async fn a_socket_is_an_endpoint_like_others() {
     let gateway = Gateway::start(&upstream_of(
         &[&url(&path)],
         "none",
-        "health = { path = \"/health\", interval = \"50ms\" }",
+        "health = { path = \"/health\", interval = \"50ms\", timeout = \"30s\" }",
     ));
     for _ in 0..3 {
         let seen = gateway
@@ -122,7 +122,8 @@ async fn a_socket_is_an_endpoint_like_others() {
 async fn beside_others_and_without_anybody_behind_it() {
     let (_folder, path) = socket();
     let well = Upstream::named("well");
-    let settings = "balance = \"round_robin\"\nhealth = { path = \"/health\", interval = \"50ms\", unhealthy_after = 1, healthy_after = 1 }";
+    // One that is there may answer late where the machine stalls.
+    let settings = "balance = \"round_robin\"\nhealth = { path = \"/health\", interval = \"50ms\", timeout = \"30s\", unhealthy_after = 1, healthy_after = 1 }";
     let gateway = Gateway::start(&upstream_of(&[&url(&path), &well.url], "none", settings));
     // Nothing is there: it goes elsewhere.
     for _ in 0..6 {
@@ -133,7 +134,7 @@ async fn beside_others_and_without_anybody_behind_it() {
         url(&path)
     );
     gateway.counts(&up, 0).await;
-    gateway.assert_logged("No such file");
+    gateway.logs("No such file").await;
     let _echo = echo(&path);
     gateway.counts(&up, 1).await;
     until("its turn", async || {
@@ -164,7 +165,8 @@ async fn gunicorn_listens_there() {
             .current_dir(folder);
         command
     });
-    let gateway = Gateway::start(&upstream_of(&[&url(&path)], "none", ""));
+    // It accepts connections before it has loaded the application.
+    let gateway = Gateway::start(&upstream_of(&[&url(&path)], "none", "timeout = \"60s\""));
     for _ in 0..5 {
         let answer = gateway
             .post("/x")

@@ -39,7 +39,7 @@ async fn messages_pass_both_ways_and_the_upstream_knows_whose_they_are() {
         !asked.contains(&token) && !asked.contains("authorization"),
         "{asked}"
     );
-    assert_eq!(gateway.counted("hufu_websockets_open").await, 1);
+    gateway.counts("hufu_websockets_open", 1).await;
     close(&mut socket, 4000).await;
     until("the upstream's end", async || {
         upstream
@@ -259,7 +259,7 @@ async fn many_sockets_at_once_and_a_reader_that_does_not_read() {
     for _ in 0..200 {
         sockets.push(connect(&gateway, "/echo", &[]).await.unwrap().0);
     }
-    assert_eq!(gateway.counted("hufu_websockets_open").await, 200);
+    gateway.counts("hufu_websockets_open", 200).await;
     for (n, socket) in sockets.iter_mut().enumerate() {
         echoed(socket, Message::text(n.to_string())).await;
     }

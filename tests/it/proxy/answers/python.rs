@@ -78,7 +78,10 @@ fn words(line: &str) -> Vec<String> {
 /// One client, who asks for everything in turn on one connection and reads strictly.
 async fn is_harmless(name: &str, server: Option<Server>) {
     let Some(server) = server else { return };
-    let gateway = Gateway::start(&route("/", &format!("http://{}", server.address()), "none"));
+    // It accepts connections before it has loaded the application.
+    let route = route("/", &format!("http://{}", server.address()), "none")
+        .replace("timeout = \"5s\"", "timeout = \"60s\"");
+    let gateway = Gateway::start(&route);
     let mut client = gateway.probe().await;
     for _ in 0..5 {
         for target in [

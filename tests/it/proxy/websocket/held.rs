@@ -283,10 +283,11 @@ async fn clients_that_leave_silent_streams_are_forgotten() {
 /// taken all the time.
 #[tokio::test]
 async fn a_client_that_takes_a_little_at_a_time_gets_everything() {
-    const LENGTH: usize = 12 << 20;
+    const LENGTH: usize = 21 << 20;
     let echo = echo_upstream();
+    // Longer than this machine stalls, and shorter than all of it takes.
     let gateway = Gateway::start(&format!(
-        "server.write_timeout = \"2s\"\n{}",
+        "server.write_timeout = \"4s\"\n{}",
         echo.route("/", "none")
     ));
     let mut client = gateway.connect().await;

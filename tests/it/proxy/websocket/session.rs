@@ -9,8 +9,8 @@ use tokio_tungstenite::tungstenite::Message;
 
 use super::EVENTS;
 use crate::helpers::{
-    BOUND, Gateway, HASTY, RedisServer, Script, Socket, Upstream, WsUpstream, echoed, farewell,
-    until, ws_client::open,
+    BOUND, Gateway, RedisServer, Script, Socket, Upstream, WsUpstream, echoed, farewell, until,
+    ws_client::open,
 };
 
 /// Long enough for each stream to have looked at its session, more than once.
@@ -165,15 +165,15 @@ async fn store_is_missed(gateway: &Gateway, token: &str) {
 #[tokio::test]
 async fn without_redis_streams_stay_open_until_their_sessions_would_have_expired() {
     /// Longer than `outage_grace` by far.
-    const KNOWN: Duration = Duration::from_secs(8);
+    const KNOWN: Duration = Duration::from_secs(10);
     let (mut redis, backends) = (RedisServer::start(&[]), Backends::start().await);
     let config = format!(
-        "session.idle_timeout = \"8s\"\nsession.near_cache.outage_grace = \"500ms\"\n{}",
+        "session.idle_timeout = \"10s\"\nsession.near_cache.outage_grace = \"500ms\"\n{}",
         backends.routes
     );
     let gateway = Gateway::on(&redis.url(""), &config);
-    let token = gateway.token("zhang").await;
     let began = monotonic_now();
+    let token = gateway.token("zhang").await;
     let (mut used, mut resting) = (
         open(&gateway, "/echo", &token).await,
         open(&gateway, "/echo", &token).await,
@@ -238,8 +238,9 @@ async fn used_to_the_end(socket: &mut Socket) -> Option<(u16, String)> {
 async fn streams_outlast_an_outage_of_redis_and_end_with_their_sessions_after_it() {
     let mut redis = RedisServer::start(&["--appendonly", "yes", "--appendfsync", "always"]);
     let backends = Backends::start().await;
+    // Shorter than the frozen Redis is waited for, and longer than this machine stalls.
     let config = format!(
-        "{HASTY}session.near_cache.outage_grace = \"500ms\"\n{}",
+        "store.connect_timeout = \"3s\"\nstore.timeout = \"3s\"\nsession.near_cache.outage_grace = \"500ms\"\n{}",
         backends.routes
     );
     let gateway = Gateway::on(&redis.url(""), &config);
