@@ -69,7 +69,7 @@ fn host(url: &str) -> &str {
 }
 
 async fn get(nginx: &Nginx, path: &str, lines: &str) -> Answer {
-    probe::send(
+    probe::send_to_the_end(
         nginx.address(),
         format!("GET {path} HTTP/1.1\r\nHost: shop.test\r\n{lines}Connection: close\r\n\r\n"),
     )

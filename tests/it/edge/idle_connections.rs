@@ -36,13 +36,9 @@ async fn ten_thousand_connections_may_rest() {
     }
     setrlimit(Resource::RLIMIT_NOFILE, hard, hard).unwrap();
     let gateway = Gateway::start("server.keep_alive = \"10m\"\n");
-    assert!(
-        gateway
-            .stderr()
-            .contains(&format!("at most {hard} files and connections can be open")),
-        "{}",
-        gateway.stderr()
-    );
+    gateway
+        .logs(&format!("at most {hard} files and connections can be open"))
+        .await;
     ask(&mut gateway.connect().await).await;
     let before = gateway.resident_kib();
     let mut all = Vec::with_capacity(MANY);
@@ -75,9 +71,11 @@ async fn without_descriptors_it_waits_and_goes_on_when_there_are_some() {
     // Nobody accepts there, so it never answers.
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let silent_url = format!("http://{}", silent.local_addr().unwrap());
+    // What is late on a machine that stalls is no failure here: nobody's time is ever up.
     let config = format!(
-        "{}[upstreams.silent]\nendpoints = [{silent_url:?}]\nejection = {{ failures = 1 }}\n[upstreams.asked]\nendpoints = [{:?}]\n\
-         health = {{ path = \"/\", interval = \"50ms\", unhealthy_after = 1, healthy_after = 1000 }}\n\
+        "server.request_head_timeout = \"10m\"\nserver.keep_alive = \"10m\"\n\
+         {}[upstreams.silent]\nendpoints = [{silent_url:?}]\ntimeout = \"10m\"\nconnect_timeout = \"10m\"\nejection = {{ failures = 1 }}\n[upstreams.asked]\nendpoints = [{:?}]\nconnect_timeout = \"10m\"\n\
+         health = {{ path = \"/\", interval = \"50ms\", timeout = \"10m\", unhealthy_after = 1, healthy_after = 1000 }}\n\
          [[routes]]\npath = \"/asked\"\nupstream = \"asked\"\nauth = \"none\"\n[[routes]]\npath = \"/silent\"\nupstream = \"silent\"\nauth = \"none\"\n",
         echo.route("/open", "none"),
         echo.url

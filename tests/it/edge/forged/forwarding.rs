@@ -138,6 +138,7 @@ async fn the_header_that_the_proxy_does_not_write_counts_for_nothing() {
         gateway.access_line("the client's address", |line| line["client"] == client);
     }
     for gateway in [&by_xff, &by_forwarded] {
+        gateway.logs("server.forwarding_header").await;
         let told = gateway
             .stderr()
             .lines()
