@@ -345,7 +345,7 @@ async fn a_message_of_the_longest_length_passes_sealed_and_plain() {
 /// Nobody has the gateway hold what comes too slowly for any platform, as long as it is no silence.
 #[tokio::test]
 async fn a_message_comes_in_time_or_not_at_all() {
-    let backend = Upstream::ok();
+    let backend = Upstream::named("ok");
     let gateway = started(&pushed_to(&backend.url, SEALED));
     let (mut reader, mut writer) = gateway.connect().await.into_split();
     let head = format!(

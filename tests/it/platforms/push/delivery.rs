@@ -165,6 +165,7 @@ async fn a_full_store_hands_out_what_it_keeps() {
     let backend = Upstream::start(Script::answers("502 Bad Gateway", ""));
     let gateway = GatewayBuilder::new()
         .store(redis.url(""))
+        .config(PATIENT)
         .config(pushed_to(&backend.url, SEALED))
         .start();
     let message = "<xml><MsgId>1</MsgId></xml>";

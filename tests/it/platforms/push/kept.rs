@@ -89,9 +89,10 @@ async fn a_slow_backend_gets_the_message_once() {
 #[tokio::test]
 async fn an_answer_that_comes_while_the_message_is_being_kept_counts() {
     let redis = RedisServer::start(&[]);
-    let slow = Script::answers("200 OK", "done").slowly(Duration::from_secs(5));
+    // So long that the message is being kept by then, also where the machine stalls.
+    let slow = Script::answers("200 OK", "done").slowly(Duration::from_secs(8));
     let backend = Upstream::start(slow.then_close());
-    let gateway = started(&redis, &backend, "store.timeout = \"30s\"\n");
+    let gateway = started(&redis, &backend, "");
     let pushed = async {
         assert_acknowledged(&sealed(&gateway, MESSAGE).await);
     };
