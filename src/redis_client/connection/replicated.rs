@@ -69,7 +69,7 @@ impl Connector {
                 waiting: tokio::sync::Mutex::new(()),
             })
         });
-        let (value, batch) = writes.run(request, asking).await?;
+        let (value, batch) = writes.run(request, place, asking).await?;
         self.state.lock().answered = Some(monotonic_now());
         place.note(BatchedWrite {
             writes: writes.clone(),
@@ -112,9 +112,14 @@ impl ReplicatedWrites {
     async fn run(
         &self,
         request: &Request<'_>,
+        place: &WritePlace,
         asking: bool,
     ) -> Result<(Value, Arc<WriteBatch>), Failure> {
         let (result, fresh) = self.attempt(request, asking).await?;
+        if result.is_err() {
+            // Whoever repeats it may be another: a cluster, or sentinels that know a new master.
+            place.note_failure();
+        }
         let result = match result {
             Err(error) if error.is_connection_dropped() && !fresh => {
                 self.attempt(request, asking).await?.0

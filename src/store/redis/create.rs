@@ -137,11 +137,10 @@ impl RedisStore {
         if !evicts {
             return self.run(script).await;
         }
-        // What it evicts is not to come back with a failover. It may have evicted something even if
-        // it does not say so: in a call that was repeated, because its answer was lost.
+        // What it evicts is not to come back with a failover.
         self.revocations
-            .run(&self.connector, script, |(verdict, ..): &CreateAnswer| {
-                *verdict == 1
+            .run(&self.connector, script, |(verdict, _, evicted): &CreateAnswer| {
+                *verdict == 1 && !evicted.is_empty()
             })
             .await
     }

@@ -26,8 +26,9 @@ impl Revocations {
     }
 
     /// Runs the script of a removal; `ended` says by its answer whether it has ended anything, for
-    /// which replicas are waited. With too few of them in time the removal stands nevertheless: only
-    /// a failover in the same moment could undo it.
+    /// which replicas are waited. One that was sent again, because its answer was lost, may have
+    /// ended something the first time. With too few replicas in time the removal stands
+    /// nevertheless: only a failover in the same moment could undo it.
     pub(super) async fn run<T: FromRedisValue>(
         &self,
         connections: &Topology,
@@ -35,7 +36,7 @@ impl Revocations {
         ended: impl Fn(&T) -> bool,
     ) -> Result<T, StoreError> {
         let (answer, written) = self.start(connections, script).await?;
-        if ended(&answer) {
+        if ended(&answer) || written.was_repeated() {
             self.wait(connections, written).await;
         }
         Ok(answer)

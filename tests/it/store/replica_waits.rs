@@ -169,9 +169,8 @@ async fn replicas_are_waited_for_only_when_something_has_ended() {
     assert_eq!(pair.counted("replicated") + pair.counted("short"), 2);
 }
 
-/// The repeated login finds nothing left to evict.
-#[tokio::test]
-async fn a_login_waits_for_replicas_when_a_connection_that_closed_made_it_repeat_its_eviction() {
+/// A master that is reached over a link, and its user `o1`, who has just signed in.
+async fn pair_over_a_link() -> (Pair, Link) {
     let mut link = None;
     let pair = Pair::reached_by(Duration::from_secs(20), |master| {
         link.insert(Link::to(master.port())).url()
@@ -181,13 +180,33 @@ async fn a_login_waits_for_replicas_when_a_connection_that_closed_made_it_repeat
     for _ in 0..3 {
         pair.sign_in("o1").await;
     }
+    assert_eq!(pair.counted("replicated") + pair.counted("short"), 2);
+    (pair, link.unwrap())
+}
+
+/// The connection closes in the place of the so-manieth answer of a script.
+fn closes_at(number: usize) -> Fault {
+    Fault::CloseOne("EVALSHA", Arc::new(AtomicUsize::new(number)))
+}
+
+/// What is repeated finds nothing left to end or to evict.
+#[tokio::test]
+async fn replicas_are_waited_for_when_a_connection_that_closed_made_a_call_repeat_itself() {
+    let (pair, link) = pair_over_a_link().await;
+    let sessions = &pair.store.sessions;
     let waits = || pair.counted("replicated") + pair.counted("short");
-    assert_eq!(waits(), 2);
     // The second script names the session.
-    link.unwrap()
-        .set(Fault::CloseOne("EVALSHA", Arc::new(AtomicUsize::new(2))));
-    pair.sign_in("o1").await;
+    link.set(closes_at(2));
+    let (id, _) = pair.sign_in("o1").await;
     assert_eq!(waits(), 3);
+    link.set(closes_at(1));
+    let removed = sessions.remove(&id, &user("o1")).await;
+    assert_eq!(removed.unwrap(), Written::Gone);
+    assert_eq!(waits(), 4);
+    pair.sign_in("o1").await;
+    link.set(closes_at(2));
+    assert_eq!(sessions.remove_all(&user("o1")).await.unwrap(), 0);
+    assert_eq!(waits(), 5);
 }
 
 #[tokio::test]
