@@ -75,8 +75,8 @@ impl<'a> PendingGuard<'a> {
     }
 
     /// Looks once more at the session of a request that had to wait. Returns the head for what the
-    /// session is now; `None`: it has none, and the head stays as it was written. It is written anew also for an
-    /// unchanged session, since the signed identity grows old.
+    /// session is now; `None`: it has none, and the head stays as it was written. It is written anew
+    /// also for an unchanged session, since the signed identity grows old.
     pub async fn after_wait(&self) -> Result<Option<BytesMut>, NotAgain> {
         let Some(PendingSession { admitted, head }) = self.session else {
             return Ok(None);

@@ -36,6 +36,10 @@ impl AffectedSessions {
         self.set(Vec::new());
     }
 
+    pub(super) fn named(&self) -> Vec<SessionId> {
+        self.0.lock().sessions.clone()
+    }
+
     pub(super) fn take(&self) -> Vec<SessionId> {
         std::mem::take(&mut self.0.lock().sessions)
     }

@@ -8,6 +8,7 @@ use crate::clock::{UnixMillis, millis};
 use crate::limit::{CellName, Level};
 use crate::redis_client::Invocation;
 use crate::session::store::{Created, CreatedSession, Settlement};
+use crate::session::token::Tag;
 use crate::session::{NewSession, PatchLife, Session, StoreError, Written};
 use crate::store::claims_change::{keeps_state, obeying};
 
@@ -80,19 +81,12 @@ impl RedisStore {
         loop {
             let mut script = without_others.clone();
             affected.add_to(&mut script, &self.keys);
-            let evicts = !affected.is_empty();
-            let (verdict, number, found) = self.try_to_create(&script, evicts).await?;
+            let (verdict, number, found) = self.try_to_create(tag, &script, affected).await?;
             match verdict {
                 1 => {
-                    let evicted = session_ids(tag, found);
-                    // A repeated call, whose first answer was lost, has nothing left to evict. What
-                    // it named may have been evicted all the same.
-                    if !evicted.is_empty() {
-                        affected.set(evicted.clone());
-                    }
                     return Ok(Created::Made(CreatedSession {
                         expires_in: Duration::from_millis(number),
-                        evicted,
+                        evicted: session_ids(tag, found),
                     }));
                 }
                 0 => affected.again(tag, found)?,
@@ -131,18 +125,24 @@ impl RedisStore {
 
     async fn try_to_create(
         &self,
+        tag: Tag,
         script: &Invocation<'_>,
-        evicts: bool,
+        affected: &AffectedSessions,
     ) -> Result<CreateAnswer, StoreError> {
-        if !evicts {
+        if affected.is_empty() {
             return self.run(script).await;
         }
         // What it evicts is not to come back with a failover.
-        self.revocations
-            .run(&self.connector, script, |(verdict, _, evicted): &CreateAnswer| {
-                *verdict == 1 && !evicted.is_empty()
-            })
-            .await
+        self.run_removal(script, affected, |(verdict, _, names): &CreateAnswer| {
+            let evicts = *verdict == 1 && !names.is_empty();
+            // A repeated call, whose first answer was lost, has nothing left to evict. What it
+            // named may have been evicted all the same.
+            if evicts {
+                affected.set(session_ids(tag, names));
+            }
+            evicts
+        })
+        .await
     }
 
     /// The script for a session that pushes out no other, of a user whose stored state is this one

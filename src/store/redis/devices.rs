@@ -63,8 +63,7 @@ impl RedisStore {
             let mut script = self.scripts.remove_all.key(self.keys.user(tag, user));
             affected.add_to(&mut script, &self.keys);
             let (done, ended, others): (bool, u64, Vec<Vec<u8>>) = self
-                .revocations
-                .run(&self.connector, &script, |(_, ended, _)| *ended > 0)
+                .run_removal(&script, affected, |(_, ended, _)| *ended > 0)
                 .await?;
             if done {
                 return Ok(ended);

@@ -25,24 +25,27 @@ impl Revocations {
         }))
     }
 
-    /// Runs the script of a removal; `ended` says by its answer whether it has ended anything, for
-    /// which replicas are waited. One that was sent again, because its answer was lost, may have
-    /// ended something the first time. With too few replicas in time the removal stands
-    /// nevertheless: only a failover in the same moment could undo it.
+    pub(super) fn wait_for_replicas(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// Runs a script and waits, if `is_done` says by its answer that it has written something. With
+    /// too few replicas in time what it wrote stands nevertheless: only a failover in the same
+    /// moment could undo it.
     pub(super) async fn run<T: FromRedisValue>(
         &self,
         connections: &Topology,
         script: &Invocation<'_>,
-        ended: impl Fn(&T) -> bool,
+        is_done: impl Fn(&T) -> bool,
     ) -> Result<T, StoreError> {
         let (answer, written) = self.start(connections, script).await?;
-        if ended(&answer) || written.was_repeated() {
+        if is_done(&answer) || written.was_repeated() {
             self.wait(connections, written).await;
         }
         Ok(answer)
     }
 
-    /// The same for a caller that waits later, if anything has ended.
+    /// The same for a caller that waits later.
     pub(super) async fn start<T: FromRedisValue>(
         &self,
         connections: &Topology,

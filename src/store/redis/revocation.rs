@@ -1,9 +1,12 @@
 //! Telling every gateway which sessions have ended.
 
+use redis::FromRedisValue;
+
 use super::affected::AffectedSessions;
 use super::invalidation::announcement::{self, Announcement};
 use super::invalidation::publish;
 use super::sessions::RedisStore;
+use crate::redis_client::{Invocation, WritePlace};
 use crate::session::{SessionId, StoreError};
 
 impl RedisStore {
@@ -17,6 +20,35 @@ impl RedisStore {
         let outcome = call.await;
         self.announce_revocation(&affected.take()).await;
         outcome
+    }
+
+    /// Runs the script of a removal within [`Self::announcing`]; `ended` says by its answer whether
+    /// it has ended anything. A script that was sent again, because its answer was lost, may have
+    /// ended something the first time.
+    pub(super) async fn run_removal<T: FromRedisValue>(
+        &self,
+        script: &Invocation<'_>,
+        affected: &AffectedSessions,
+        ended: impl Fn(&T) -> bool,
+    ) -> Result<T, StoreError> {
+        let (answer, written) = self.revocations.start(&self.connector, script).await?;
+        if ended(&answer) || written.was_repeated() {
+            self.announce_and_wait(affected, written).await;
+        }
+        Ok(answer)
+    }
+
+    /// Waits for replicas, and announces meanwhile what has ended: one that is missing takes long.
+    pub(super) async fn announce_and_wait(&self, affected: &AffectedSessions, written: WritePlace) {
+        if !self.revocations.wait_for_replicas() {
+            return;
+        }
+        let announce = async {
+            self.announce_revocation(&affected.named()).await;
+            // Not before: if the operation's time ends meanwhile, it is announced once more.
+            affected.none();
+        };
+        tokio::join!(announce, self.revocations.wait(&self.connector, written));
     }
 
     /// Redis has ended these sessions, or may have: before the caller gets an answer, every worker of this

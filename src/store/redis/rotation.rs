@@ -50,8 +50,7 @@ impl RedisStore {
         // The end of the old token is a revocation.
         affected.set(vec![*from]);
         let (state, lives, stored): (u8, u64, Vec<u8>) = self
-            .revocations
-            .run(&self.connector, &script, |(state, _, _)| *state == 1)
+            .run_removal(&script, affected, |(state, _, _)| *state == 1)
             .await?;
         if matches!(state, 0 | 3) {
             affected.none();
@@ -85,8 +84,7 @@ impl RedisStore {
             let mut script = self.scripts.remove.key(self.keys.user(id.tag, user));
             affected.add_to(&mut script, &self.keys);
             let (state, stored): (u8, Vec<u8>) = self
-                .revocations
-                .run(&self.connector, &script, |(state, _)| *state == 1)
+                .run_removal(&script, affected, |(state, _)| *state == 1)
                 .await?;
             if state < 2 {
                 told_of_index(id, &stored);

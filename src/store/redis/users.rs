@@ -83,8 +83,7 @@ impl RedisStore {
                 .arg(state.expiry(now).0);
             affected.add_to(&mut script, &self.keys);
             let (done, ended, others, held) = self
-                .revocations
-                .run(&self.connector, &script, |(done, ..): &BlockAnswer| *done)
+                .run_removal(&script, affected, |(done, ..): &BlockAnswer| *done)
                 .await?;
             if done {
                 return Ok(Blocked::Done { block, ended });
@@ -160,11 +159,11 @@ impl Users for RedisStore {
         let change = async {
             let (change, written) = write.await?;
             if let Some(written) = written {
-                self.revocations.wait(&self.connector, written).await;
+                // To near caches a change is as the end of the sessions: they read them again.
+                self.announce_and_wait(&affected, written).await;
             }
             Ok(change)
         };
-        // It reaches the near caches as the end of the sessions would: they read them again.
         self.announcing(&affected, self.meter.watch("change_claims", change))
             .await
     }

@@ -33,6 +33,18 @@ impl RedisServer {
         Self::launch(tempfile::tempdir().unwrap(), None, args, None)
     }
 
+    /// A replica of this server; [`follows`](super::follows) waits until it has its data.
+    pub(crate) fn replica_of(master: &Self) -> Self {
+        let port = master.port().to_string();
+        Self::start(&[
+            "--replicaof",
+            "127.0.0.1",
+            &port,
+            "--repl-diskless-sync-delay",
+            "0",
+        ])
+    }
+
     /// A server with a configuration file of this content.
     pub(crate) fn start_with_file(content: &str, args: &[&str]) -> Self {
         Self::launch(tempfile::tempdir().unwrap(), Some(content), args, None)

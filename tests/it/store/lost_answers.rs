@@ -1,11 +1,12 @@
-//! With pub/sub, revocations that Redis has carried out and whose answers are lost: the other
-//! gateways learn of them all the same.
+//! With pub/sub, revocations that Redis has carried out and whose answers are lost or wait for
+//! replicas: the other gateways learn of them all the same.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
-use futures_util::future::{LocalBoxFuture, join_all};
+use futures_util::future::{Either, LocalBoxFuture, join_all, select};
 use hufu::metrics::Metrics;
 use hufu::session::token::tag_of;
 use hufu::session::{
@@ -16,7 +17,7 @@ use hufu::store::near_cache::NearCacheSettings;
 use hufu::store::{InvalidationChoice, InvalidationMode, StoreHandle, StoreSettings, Stores};
 
 use crate::helpers::{
-    CACHE, Fault, HOUR, Link, RedisServer, Two, new_session,
+    CACHE, Fault, HOUR, Link, RedisServer, Two, follows, new_session,
     store::{settings, user},
     two_stores::found,
     until,
@@ -113,6 +114,14 @@ impl Loss<'_> {
         let changed = users.change_claims(&self.owner, &patch, PatchLife::Lasting);
         changed.await.map(|_| ())
     }
+
+    /// Whether the other gateway knows of it.
+    async fn is_heard(&self) -> bool {
+        match self.two.near.load(&self.id).await.unwrap() {
+            Lookup::Found(loaded) => loaded.session.claims.get("role").is_some(),
+            _ => true,
+        }
+    }
 }
 
 /// The calls, and which of their scripts ends something: the first may only ask for the names.
@@ -145,16 +154,64 @@ async fn a_revocation_whose_answer_is_lost_is_announced() {
                 Arc::new(AtomicUsize::new(script)),
             ));
             assert!(call(&loss).await.is_err(), "{what}");
-            until(what, async || {
-                match two.near.load(&loss.id).await.unwrap() {
-                    Lookup::Found(loaded) => loaded.session.claims.get("role").is_some(),
-                    _ => true,
-                }
-            })
-            .await;
+            until(what, async || loss.is_heard().await).await;
         }
     });
     assert_eq!(join_all(lost).await.len(), CALLS.len());
+}
+
+#[tokio::test]
+async fn a_revocation_is_announced_while_a_replica_is_waited_for() {
+    let redis = RedisServer::start(&[]);
+    let replica = RedisServer::replica_of(&redis);
+    follows(&replica);
+    let two = pair(&redis).await;
+    let settings = StoreSettings {
+        near_cache: Some(CACHE_FOR_LONG),
+        // The wait for the replica is longer than a busy machine needs for the announcements.
+        timeout: Duration::from_secs(30),
+        wait_replicas: 1,
+        ..settings(&redis.url(""))
+    };
+    let (keys, naming) = (two.maker.keys.clone(), two.maker.naming.clone());
+    let waiting = hufu::store::open(&settings, keys, naming, Arc::new(Metrics::new())).unwrap();
+    let losses = CALLS.map(|(what, ..)| {
+        let (two, store) = (&two, waiting.worker());
+        async move {
+            let owner = user(what);
+            Loss {
+                two,
+                store,
+                id: kept(two, &owner).await,
+                owner,
+            }
+        }
+    });
+    let losses = join_all(losses).await;
+    replica.freeze();
+    let calls = join_all(
+        losses
+            .iter()
+            .zip(CALLS)
+            .map(|(loss, (.., call))| call(loss)),
+    );
+    let heard = until("the other gateway to learn of all", async || {
+        for loss in &losses {
+            if !loss.is_heard().await {
+                return false;
+            }
+        }
+        true
+    });
+    match select(calls, pin!(heard)).await {
+        Either::Left(_) => panic!("the replica says nothing"),
+        Either::Right((_, calls)) => {
+            replica.thaw();
+            for done in calls.await {
+                done.unwrap();
+            }
+        }
+    }
 }
 
 /// The repeated login finds nothing left to evict.

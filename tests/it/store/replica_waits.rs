@@ -37,14 +37,7 @@ impl Pair {
 
     fn reached_by(timeout: Duration, url: impl FnOnce(&RedisServer) -> String) -> Self {
         let master = RedisServer::start(&[]);
-        let port = master.port().to_string();
-        let replica = RedisServer::start(&[
-            "--replicaof",
-            "127.0.0.1",
-            &port,
-            "--repl-diskless-sync-delay",
-            "0",
-        ]);
+        let replica = RedisServer::replica_of(&master);
         follows(&replica);
         let (keys, naming) = fresh_keys();
         let metrics = Arc::new(Metrics::new());
