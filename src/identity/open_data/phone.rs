@@ -110,9 +110,13 @@ impl OpenDataFlow {
             return Ok(token.map(drop));
         }
         let token = token.await.map(drop);
-        let found = self.sessions.follow(&asker.session, false).await?;
-        found.ok_or(OpenDataError::SessionGone)?;
+        self.still_signed_in(asker).await?;
         Ok(token)
+    }
+
+    async fn still_signed_in(&self, asker: &Asker) -> Result<(), OpenDataError> {
+        let found = self.sessions.follow(&asker.session, false).await?;
+        found.map(drop).ok_or(OpenDataError::SessionGone)
     }
 
     fn phone_code(&self, asker: &Asker, code: &str) -> Result<PhoneCode, OpenDataError> {
@@ -160,6 +164,7 @@ impl OpenDataFlow {
             }
         }
         let comes_again = matches!(first, Reservation::Settled { .. });
+        let waits = matches!(first, Reservation::Pending { .. });
         let patience = app.provider.total_timeout() * STEPS + STORE_SHARE;
         let found = flight
             .follow(&codes, first, CODE_LIFE, patience)
@@ -179,6 +184,10 @@ impl OpenDataFlow {
             }),
             Reserved::Settled(Outcome::Lost) => Err(OpenDataError::CodeLost),
             Reserved::Leader { ticket, .. } => {
+                if waits && let Err(error) = self.still_signed_in(asker).await {
+                    self.settle(came, &ticket, None).await;
+                    return Err(error);
+                }
                 let number = self.lead_and_settle(came, &ticket).await?;
                 Ok((number, "ok"))
             }

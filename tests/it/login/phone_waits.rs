@@ -180,6 +180,49 @@ async fn a_client_that_leaves_while_its_code_is_reserved_gets_its_number_later()
         .await;
 }
 
+/// Has a gateway send a code and die before the answer. Returns the name of its reservation.
+async fn left_by(dying: &Gateway, redis: &RedisServer, token: &str, code: &str) -> String {
+    let before = codes(redis);
+    let busy = json!({ "errcode": -1, "errmsg": "system error" });
+    let slow = json!({ "times": 1, "delay_ms": 5000, "body": busy });
+    fault(dying, API, &slow).await;
+    let lost = sent(dying, token, code).await;
+    until("the call", async || calls(dying) == 1).await;
+    dying.signal(Signal::SIGKILL);
+    drop(lost);
+    let mut reserved = codes(redis);
+    reserved.retain(|name| !before.contains(name));
+    reserved.remove(0)
+}
+
+#[tokio::test]
+async fn a_session_that_ends_elsewhere_while_its_turn_comes_asks_no_platform() {
+    let redis = RedisServer::start(&[]);
+    // Every look at the session asks Redis.
+    let options = "session.near_cache.push = \"off\"\napps.shop.timeout = \"20s\"\n";
+    let dying = Gateway::on(&redis.url(""), options);
+    let (gateway, other) = (dying.sibling(), dying.sibling());
+    let (token, code) = (dying.token("alice").await, code(&dying));
+    let reserved = left_by(&dying, &redis, &token, &code).await;
+    let before = looks(&redis);
+    let request = gateway.post("/auth/phone").bearer_auth(&token);
+    let asked = request.json(&json!({ "code": code })).into_future();
+    let ended = async {
+        // Once it waits, the next look makes it the one that asks.
+        until("three looks", async || looks(&redis) > before + 2).await;
+        let logout = other.post("/auth/logout").bearer_auth(&token).await;
+        assert_eq!(logout.status(), 204);
+        redis.ask::<()>(&["DEL", &reserved]).unwrap();
+    };
+    let (answer, ()) = tokio::join!(asked, ended);
+    assert_eq!(answer.status(), 401, "{}", answer.text());
+    assert_eq!(answer.json()["code"], "session_expired");
+    assert_eq!(calls(&gateway), 1, "that of the dead");
+    let again = gateway.token("alice").await;
+    let (status, answer) = phone(&gateway, &again, &code).await;
+    assert_eq!(status, 200, "{answer}");
+}
+
 #[tokio::test]
 async fn a_client_that_leaves_while_its_turn_comes_gets_its_number_later() {
     let redis = RedisServer::start(&[]);
@@ -188,23 +231,14 @@ async fn a_client_that_leaves_while_its_turn_comes_gets_its_number_later() {
     let dying = Gateway::on(&link.url(), options);
     let gateway = dying.sibling();
     let (token, code) = (dying.token("alice").await, code(&dying));
-    let logins = codes(&redis);
-    let busy = json!({ "errcode": -1, "errmsg": "system error" });
-    let slow = json!({ "times": 1, "delay_ms": 5000, "body": busy });
-    fault(&dying, API, &slow).await;
-    let lost = sent(&dying, &token, &code).await;
-    until("the call", async || calls(&dying) == 1).await;
-    dying.signal(Signal::SIGKILL);
-    drop(lost);
-    let mut reserved = codes(&redis);
-    reserved.retain(|name| !logins.contains(name));
+    let reserved = left_by(&dying, &redis, &token, &code).await;
     let client = sent(&gateway, &token, &code).await;
     // Once it waits, the next look makes it the one that asks.
     let before = looks(&redis);
     until("three looks", async || looks(&redis) > before + 2).await;
     link.set(Fault::Delay(Duration::from_millis(50)));
-    redis.ask::<()>(&["DEL", &reserved[0]]).unwrap();
-    until("its turn", async || codes(&redis).contains(&reserved[0])).await;
+    redis.ask::<()>(&["DEL", &reserved]).unwrap();
+    until("its turn", async || codes(&redis).contains(&reserved)).await;
     drop(client);
     link.set(Fault::None);
     let (status, answer) = phone(&gateway, &token, &code).await;
