@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use actix_web::{HttpRequest, HttpResponse, web};
 
-use crate::endpoints::component_event::{ComponentEvents, event_of};
-use crate::endpoints::push::{answer, app_of, echo, note_refusal, opened};
+use crate::endpoints::component_event::{ComponentEvents, is_own_event};
+use crate::endpoints::push::{answer, app_of, echo, opened};
 use crate::http::error::{ErrorCode, GatewayError};
 use crate::identity::{App, is_appid};
 use crate::push::{PushReceiver, PushRefusal, PushSettings};
@@ -40,8 +40,8 @@ pub async fn receive(
     let (settings, app) = component_of(&req, &pushes, &components)?;
     let authorizer = authorizer_of(&req, app)?;
     let mut message = opened(&req, payload, &pushes, &settings).await?;
-    if event_of(app, &message).is_some() {
-        note_refusal(&pushes, &settings, OWN_EVENT);
+    if is_own_event(app, &message) {
+        pushes.refused(&settings, OWN_EVENT);
         return Err(OWN_EVENT.into());
     }
     message.content.authorizer = Some(authorizer);

@@ -6,8 +6,13 @@ use std::sync::Arc;
 use crate::broker::TokenBroker;
 use crate::detached::detached;
 use crate::http::GatewayError;
-use crate::identity::{App, Apps, DatedEvent};
-use crate::push::{PushReceiver, PushSettings, PushedMessage, SUCCESS, Undelivered};
+use crate::identity::{App, Apps, PushedEvent};
+use crate::push::{PushReceiver, PushRefusal, PushSettings, PushedMessage, SUCCESS, Undelivered};
+
+/// Acknowledged, it would never come again.
+const INCOMPLETE: PushRefusal = PushRefusal::Invalid(
+    "This is an event of a third-party platform that lacks a field, or has an invalid one.",
+);
 
 /// The apps that act for others, and who keeps what they are given.
 #[derive(Clone)]
@@ -23,26 +28,38 @@ impl ComponentEvents {
         app.component_api().map(|_| app)
     }
 
-    /// The word for success, once what the event says is done. It goes on to its end when
-    /// the platform leaves meanwhile: the code of an authorization is good once.
+    /// The word for success, once what a message of the app's own says is done. `None`: it says
+    /// nothing to the gateway, and is for the app's backend as any other.
+    ///
+    /// The work goes on to its end when the platform leaves meanwhile: the code of an authorization
+    /// is good once.
     pub(super) async fn receive(
         &self,
         app: &App,
         settings: &PushSettings,
         message: &PushedMessage,
         pushes: &PushReceiver,
-    ) -> Result<Vec<u8>, GatewayError> {
-        let Some(event) = event_of(app, message) else {
-            log::info!(app = &*app.name; "an event of a component says nothing that matters here");
-            pushes.count(settings, "delivered");
-            return Ok(SUCCESS.as_bytes().to_vec());
+    ) -> Result<Option<Vec<u8>>, GatewayError> {
+        let event = match event_of(app, message) {
+            PushedEvent::Own(event) => event,
+            PushedEvent::Unreadable => {
+                pushes.refused(settings, INCOMPLETE);
+                return Err(INCOMPLETE.into());
+            }
+            PushedEvent::Other(_) if settings.backend.is_some() => return Ok(None),
+            PushedEvent::Other(kind) => {
+                let kind = kind.as_deref().unwrap_or("none");
+                log::info!(app = &*app.name; "an event of kind {kind:?} is acknowledged and dropped: it says nothing to the gateway, and there is no apps.NAME.push.upstream");
+                pushes.count(settings, "ignored");
+                return Ok(Some(SUCCESS.as_bytes().to_vec()));
+            }
         };
         let (broker, of) = (self.broker.clone(), app.clone());
         let carried_out = detached(async move { broker.component_event(&of, event).await });
         let why = match carried_out.await {
             Some(Ok(())) => {
                 pushes.count(settings, "delivered");
-                return Ok(SUCCESS.as_bytes().to_vec());
+                return Ok(Some(SUCCESS.as_bytes().to_vec()));
             }
             Some(Err(error)) => error.to_string(),
             None => "the work broke off".to_owned(),
@@ -53,9 +70,15 @@ impl ComponentEvents {
     }
 }
 
-/// The event of the app's own that a message is.
-pub(super) fn event_of(app: &App, message: &PushedMessage) -> Option<DatedEvent> {
+/// What a message is to an app that acts for others.
+fn event_of(app: &App, message: &PushedMessage) -> PushedEvent {
     let fields = message.texts();
-    let api = app.component_api()?;
-    api.event(&|name| fields.get(name).cloned())
+    app.component_api().map_or(PushedEvent::Other(None), |api| {
+        api.event(&|name| fields.get(name).cloned())
+    })
+}
+
+/// Whether the gateway itself acts on a message, as far as it can be read.
+pub(super) fn is_own_event(app: &App, message: &PushedMessage) -> bool {
+    !matches!(event_of(app, message), PushedEvent::Other(_))
 }

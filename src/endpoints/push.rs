@@ -59,10 +59,11 @@ pub async fn receive(
     let settings = app_of(&req, &pushes)?;
     let app = components.app(&settings);
     let message = opened(&req, payload, &pushes, &settings).await?;
-    if let Some(app) = app {
-        let said = components
+    if let Some(app) = app
+        && let Some(said) = components
             .receive(app, &settings, &message, &pushes)
-            .await?;
+            .await?
+    {
         return Ok(answer("text/plain", said));
     }
     let answered = pushes.receive(&settings, message).await?;
@@ -78,7 +79,7 @@ pub(super) async fn opened(
 ) -> Result<PushedMessage, GatewayError> {
     let query = query_of(req)?;
     let envelope = Envelope(settings);
-    let refused = |refusal: &PushRefusal| note_refusal(pushes, settings, *refusal);
+    let refused = |refusal: &PushRefusal| pushes.refused(settings, *refusal);
     envelope.refuse_early(&query).inspect_err(refused)?;
     let body_max = if settings.key.is_some() {
         SEALED_BODY_MAX
@@ -91,14 +92,6 @@ pub(super) async fn opened(
         return Err(too_long());
     }
     Ok(message)
-}
-
-pub(super) fn note_refusal(pushes: &PushReceiver, settings: &PushSettings, refusal: PushRefusal) {
-    pushes.refused(settings);
-    // Whoever signs it has the app's Token, so its own settings do not fit.
-    if let PushRefusal::Invalid(why) = refusal {
-        log::warn!(app = &*settings.app; "a pushed message is signed and refused: {why}");
-    }
 }
 
 /// An app without messages has no such endpoint.

@@ -45,8 +45,8 @@ pub trait ComponentApi: Send + Sync {
         authorizer: &str,
     ) -> TokenUse<Result<Secret<String>, ExchangeError>>;
 
-    /// What a pushed event says; `None`: nothing that matters to a component.
-    fn event(&self, fields: &PushedFields<'_>) -> Option<DatedEvent>;
+    /// What a pushed message is to a component.
+    fn event(&self, fields: &PushedFields<'_>) -> PushedEvent;
 }
 
 /// What an authorization gives.
@@ -72,6 +72,17 @@ pub enum Refreshed {
     Fresh(AuthorizerTokens),
     /// The platform does not take it.
     Refused(PlatformCode),
+}
+
+/// A message that a platform has pushed to a component.
+#[derive(Debug)]
+pub enum PushedEvent {
+    /// The gateway acts on it.
+    Own(DatedEvent),
+    /// It would, but something is missing in it.
+    Unreadable,
+    /// It says nothing that the gateway acts on. The kind that it names, if any.
+    Other(Option<String>),
 }
 
 /// An event that a platform has pushed, and when it happened.

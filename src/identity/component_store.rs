@@ -12,6 +12,9 @@ use crate::session::{StoreError, Written};
 
 /// How long a ticket is good.
 pub const TICKET_LIFE: Duration = Duration::from_secs(12 * 3600);
+/// How much a platform's clock may be ahead of the store's: a ticket that is dated later than that
+/// gives way to any other.
+pub const CLOCK_AHEAD: Duration = Duration::from_secs(60);
 
 /// An authorizer as it is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -29,12 +29,12 @@ pub use capability::{
     SessionKeyApi, TicketKind, TokenGrant, UserCallError,
 };
 pub use component::{
-    Authorization, AuthorizerTokens, ComponentApi, ComponentEvent, DatedEvent, PushedFields,
-    Refreshed,
+    Authorization, AuthorizerTokens, ComponentApi, ComponentEvent, DatedEvent, PushedEvent,
+    PushedFields, Refreshed,
 };
 pub use component_store::{
-    ComponentStore, FoundRefreshToken, KeptAuthorizer, NewRefreshToken, RefreshTokenMark,
-    SealState, TICKET_LIFE, WITHDRAWAL_KEPT,
+    CLOCK_AHEAD, ComponentStore, FoundRefreshToken, KeptAuthorizer, NewRefreshToken,
+    RefreshTokenMark, SealState, TICKET_LIFE, WITHDRAWAL_KEPT,
 };
 pub use error::LoginError;
 pub use exchange_error::{ExchangeError, PlatformCode};

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use super::engine::{Engine, Question};
 use super::platform::{ComponentApis, ComponentCall, ComponentCallApi};
 use crate::identity::{
-    Authorization, ComponentApi, DatedEvent, ExchangeError, GrantedToken, PushedFields, Refreshed,
+    Authorization, ComponentApi, ExchangeError, GrantedToken, PushedEvent, PushedFields, Refreshed,
     TokenUse,
 };
 use crate::secret::Secret;
@@ -110,7 +110,7 @@ impl ComponentApi for ComponentCalls {
         self.ask_with_token(&self.apis.refresh_token, &call).await
     }
 
-    fn event(&self, fields: &PushedFields<'_>) -> Option<DatedEvent> {
+    fn event(&self, fields: &PushedFields<'_>) -> PushedEvent {
         (self.apis.event)(fields)
     }
 }

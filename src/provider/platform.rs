@@ -7,8 +7,8 @@ use super::client::Call;
 use super::server_api::ServerApi;
 use super::settings::AppSettings;
 use crate::identity::{
-    Authorization, DatedEvent, ExchangeRequest, GrantedToken, Identity, OpenData, PhoneNumber,
-    PlatformCode, PushedFields, Refreshed, ResetKey, TicketKind, TokenGrant, TokenUse,
+    Authorization, ExchangeRequest, GrantedToken, Identity, OpenData, PhoneNumber, PlatformCode,
+    PushedEvent, PushedFields, Refreshed, ResetKey, TicketKind, TokenGrant, TokenUse,
 };
 use crate::secret::Secret;
 use crate::session::ProviderKind;
@@ -141,7 +141,7 @@ pub struct ComponentApis {
     /// Its refresh token as the platform has it.
     pub refresh_token: ComponentCallApi<Secret<String>>,
     /// Reads a pushed event.
-    pub event: fn(&PushedFields<'_>) -> Option<DatedEvent>,
+    pub event: fn(&PushedFields<'_>) -> PushedEvent,
 }
 
 pub struct ComponentCallApi<T> {

@@ -9,7 +9,7 @@ use tokio::task::{JoinHandle, spawn_local};
 use tokio::time::{sleep, timeout};
 
 use super::backend::{BackendError, DELIVERY_MAX, Delivery, PushBackend};
-use super::envelope::{Envelope, PushedMessage};
+use super::envelope::{Envelope, PushRefusal, PushedMessage};
 use super::messages::{MessageId, PushClaim, PushMessages};
 use super::settings::PushSettings;
 use super::times::{FIRST_RETRY, REPEATED_WITHIN, STORED_FOR};
@@ -94,9 +94,13 @@ impl PushReceiver {
         self.0.apps.iter().find(|settings| *settings.app == *name)
     }
 
-    /// Counts a message that is not believed.
-    pub fn refused(&self, settings: &PushSettings) {
+    /// Counts a message that is refused, and tells operators what they can mend.
+    pub fn refused(&self, settings: &PushSettings, refusal: PushRefusal) {
         self.0.count(settings, "refused");
+        // Whoever signs it has the app's Token, so its own settings do not fit.
+        if let PushRefusal::Invalid(why) = refusal {
+            log::warn!(app = &*settings.app; "a pushed message is signed and refused: {why}");
+        }
     }
 
     /// Counts what came of a message that no backend gets.

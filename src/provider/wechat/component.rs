@@ -14,8 +14,8 @@ use super::{TOKEN_REFUSED, form, mini_program, tickets, users};
 use crate::clock::UnixMillis;
 use crate::identity::PlatformCode::{self, Number};
 use crate::identity::{
-    Authorization, AuthorizerTokens, ComponentEvent, DatedEvent, GrantedToken, PushedFields,
-    Refreshed, is_appid,
+    Authorization, AuthorizerTokens, ComponentEvent, DatedEvent, GrantedToken, PushedEvent,
+    PushedFields, Refreshed, is_appid,
 };
 use crate::provider::client::Call;
 use crate::provider::open_data::SessionKeyData;
@@ -337,29 +337,47 @@ fn read_info(body: &[u8]) -> Result<Parsed<Secret<String>>, serde_json::Error> {
     Ok(parsed(body.status, None, value))
 }
 
-/// Reads an event of the URL for authorisation events.
-fn read_event(field: &PushedFields<'_>) -> Option<DatedEvent> {
-    let filled = |name: &str| field(name).filter(|text| !text.is_empty());
-    let appid = || {
-        let appid = filled("AuthorizerAppid").filter(|appid| is_appid(appid));
-        appid.map(Arc::from)
-    };
-    let event = match &*field("InfoType")? {
-        "component_verify_ticket" => {
-            ComponentEvent::Ticket(token(filled("ComponentVerifyTicket")?).ok()?)
+/// Reads a message to the URL for authorisation events.
+fn read_event(field: &PushedFields<'_>) -> PushedEvent {
+    let kind = field("InfoType");
+    let event = match kind.as_deref() {
+        Some("component_verify_ticket") => read_ticket(field),
+        Some("authorized" | "updateauthorized") => read_authorized(field),
+        Some("unauthorized") => {
+            read_authorizer(field).map(|authorizer| ComponentEvent::Withdrawn { authorizer })
         }
-        "authorized" | "updateauthorized" => ComponentEvent::Authorized {
-            authorizer: appid()?,
-            code: token(filled("AuthorizationCode")?).ok()?,
-        },
-        "unauthorized" => ComponentEvent::Withdrawn {
-            authorizer: appid()?,
-        },
-        _ => return None,
+        _ => return PushedEvent::Other(kind),
     };
-    let seconds: u64 = filled("CreateTime")?.parse().ok()?;
-    let at = UnixMillis(seconds.checked_mul(1000)?);
-    Some(DatedEvent { at, event })
+    let dated = event.zip(read_time(field));
+    dated.map_or(PushedEvent::Unreadable, |(event, at)| {
+        PushedEvent::Own(DatedEvent { at, event })
+    })
+}
+
+fn read_ticket(field: &PushedFields<'_>) -> Option<ComponentEvent> {
+    let ticket = token(filled(field, "ComponentVerifyTicket")?).ok()?;
+    Some(ComponentEvent::Ticket(ticket))
+}
+
+fn read_authorized(field: &PushedFields<'_>) -> Option<ComponentEvent> {
+    Some(ComponentEvent::Authorized {
+        authorizer: read_authorizer(field)?,
+        code: token(filled(field, "AuthorizationCode")?).ok()?,
+    })
+}
+
+fn read_authorizer(field: &PushedFields<'_>) -> Option<Arc<str>> {
+    let appid = filled(field, "AuthorizerAppid").filter(|appid| is_appid(appid));
+    appid.map(Arc::from)
+}
+
+fn read_time(field: &PushedFields<'_>) -> Option<UnixMillis> {
+    let seconds: u64 = filled(field, "CreateTime")?.parse().ok()?;
+    seconds.checked_mul(1000).map(UnixMillis)
+}
+
+fn filled(field: &PushedFields<'_>, name: &str) -> Option<String> {
+    field(name).filter(|text| !text.is_empty())
 }
 
 #[cfg(test)]
@@ -420,7 +438,11 @@ mod tests {
         };
         let time = ("CreateTime", "1413192605");
         let ticket = ("InfoType", "component_verify_ticket");
-        let whole = read(&[ticket, time, ("ComponentVerifyTicket", "ticket@@@x")]).unwrap();
+        let own = |fields: &[(&str, &str)]| match read(fields) {
+            PushedEvent::Own(dated) => dated,
+            other => panic!("{other:?}"),
+        };
+        let whole = own(&[ticket, time, ("ComponentVerifyTicket", "ticket@@@x")]);
         assert_eq!(whole.at, UnixMillis(1_413_192_605_000));
         assert!(
             matches!(whole.event, ComponentEvent::Ticket(ticket) if ticket.expose() == "ticket@@@x")
@@ -430,16 +452,13 @@ mod tests {
             ("AuthorizationCode", "queryauthcode"),
         );
         for kind in ["authorized", "updateauthorized"] {
-            let event = read(&[("InfoType", kind), time, appid, code])
-                .unwrap()
-                .event;
+            let event = own(&[("InfoType", kind), time, appid, code]).event;
             assert!(matches!(event, ComponentEvent::Authorized { .. }), "{kind}");
         }
-        let withdrawn = read(&[("InfoType", "unauthorized"), time, appid]).unwrap();
+        let withdrawn = own(&[("InfoType", "unauthorized"), time, appid]);
         assert!(matches!(withdrawn.event, ComponentEvent::Withdrawn { .. }));
         for half in [
-            &[time, ("ComponentVerifyTicket", "x")][..],
-            &[ticket, time],
+            &[ticket, time][..],
             &[ticket, time, ("ComponentVerifyTicket", "")],
             &[ticket, time, ("ComponentVerifyTicket", "a b")],
             &[ticket, ("ComponentVerifyTicket", "x")],
@@ -451,9 +470,12 @@ mod tests {
                 time,
                 ("AuthorizerAppid", "wx/1"),
             ],
-            &[("InfoType", "notify_third_fasteregister"), time],
         ] {
-            assert!(read(half).is_none(), "{half:?}");
+            assert!(matches!(read(half), PushedEvent::Unreadable), "{half:?}");
         }
+        let other = read(&[("InfoType", "notify_third_fasteregister"), time]);
+        assert!(matches!(other, PushedEvent::Other(Some(kind)) if kind.starts_with("notify")));
+        let none = read(&[time, ("ComponentVerifyTicket", "x")]);
+        assert!(matches!(none, PushedEvent::Other(None)));
     }
 }

@@ -9,8 +9,8 @@ use super::store::MemoryStore;
 use crate::clock::UnixMillis;
 use crate::crypto::random;
 use crate::identity::{
-    ComponentStore, FoundRefreshToken, GrantedToken, KeptAuthorizer, NewRefreshToken, NewToken,
-    RefreshTokenMark, TICKET_LIFE, TokenName, WITHDRAWAL_KEPT,
+    CLOCK_AHEAD, ComponentStore, FoundRefreshToken, GrantedToken, KeptAuthorizer, NewRefreshToken,
+    NewToken, RefreshTokenMark, TICKET_LIFE, TokenName, WITHDRAWAL_KEPT,
 };
 use crate::secret::Secret;
 use crate::session::{SessionStore, StoreError, Written};
@@ -82,7 +82,9 @@ impl ComponentStore for MemoryStore {
             let left = made.plus(TICKET_LIFE).since(now).min(TICKET_LIFE);
             let is_older = entries
                 .bytes(&key)
-                .is_some_and(|held| written_at(held) > made);
+                .map(written_at)
+                // One that claims to be from the future would keep all others out.
+                .is_some_and(|held| held > made && held <= now.plus(CLOCK_AHEAD));
             if left.is_zero() || is_older {
                 return Ok(Written::Stale);
             }

@@ -7,8 +7,8 @@ use super::sessions::RedisStore;
 use crate::clock::{UnixMillis, millis};
 use crate::crypto::random;
 use crate::identity::{
-    ComponentStore, FoundRefreshToken, GrantedToken, KeptAuthorizer, NewRefreshToken, NewToken,
-    RefreshTokenMark, TICKET_LIFE, TokenName, WITHDRAWAL_KEPT,
+    CLOCK_AHEAD, ComponentStore, FoundRefreshToken, GrantedToken, KeptAuthorizer, NewRefreshToken,
+    NewToken, RefreshTokenMark, TICKET_LIFE, TokenName, WITHDRAWAL_KEPT,
 };
 use crate::redis_client::Request;
 use crate::secret::Secret;
@@ -41,7 +41,8 @@ impl RedisStore {
         let key = self.keys.ticket(component);
         let sealed = self.sealer.seal_token(&key, made, ticket);
         let mut script = self.scripts.keep_ticket.key(key);
-        script.arg(sealed).arg(made.0).arg(millis(TICKET_LIFE));
+        script.arg(sealed).arg(made.0);
+        script.arg(millis(TICKET_LIFE)).arg(millis(CLOCK_AHEAD));
         let kept: bool = self.connector.call(&Request::Script(&script)).await?;
         Ok(if kept { Written::Done } else { Written::Stale })
     }

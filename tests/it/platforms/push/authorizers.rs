@@ -208,6 +208,43 @@ async fn what_was_acknowledged_arrives_after_a_kill_for_whom_it_came() {
     }
 }
 
+/// What the platform tells a component and the gateway does not act on, the backend may want.
+#[tokio::test]
+async fn other_events_of_the_component_reach_its_backend_if_it_has_one() {
+    let backend = Upstream::named("seen");
+    let gateway = started(&config(&backend.url));
+    let event = |kind: &str, rest: &str| {
+        format!("<xml><InfoType>{kind}</InfoType><CreateTime>{TIME}</CreateTime>{rest}</xml>")
+    };
+    let sent = |app: &str, message: &str| {
+        let appid = ["wxc0123456789abcdf", COMPONENT][usize::from(app == "open")];
+        let sealed = key().seal(message.as_bytes(), appid);
+        enveloped(gateway.at(&format!("/auth/push/{app}")), &sealed, ENVELOPE)
+    };
+    let made = event("notify_third_fasteregister", "<appid>wx1</appid>");
+    for _ in 0..2 {
+        assert_eq!(opened(&sent("open", &made).await), "seen");
+    }
+    assert_eq!(backend.requests()[0].1, made.as_bytes());
+    assert_eq!(backend.count("POST"), 1);
+
+    assert_acknowledged(&sent("bare", &made).await);
+    gateway
+        .logs("kind \\\"notify_third_fasteregister\\\" is acknowledged and dropped")
+        .await;
+    let ignored = r#"hufu_pushes_total{app="bare",outcome="ignored"}"#;
+    assert_eq!(gateway.counted(ignored).await, 1);
+
+    // The gateway's own are for nobody else, also where something is missing in them.
+    for kind in ["component_verify_ticket", "authorized", "unauthorized"] {
+        for app in ["open", "bare"] {
+            let answer = sent(app, &event(kind, "")).await;
+            assert_refused(&answer, 400, "push_invalid");
+        }
+    }
+    assert_eq!(backend.count("POST"), 1);
+}
+
 /// The simulator posts to the URL of an authorizer's messages, as the platform does.
 #[tokio::test]
 async fn a_message_of_the_simulator_reaches_the_backend() {

@@ -143,6 +143,9 @@ async fn the_newest_ticket_stays_until_it_is_over(h: &Harness) {
         .into_values()
         .find_map(|seen| seen.expires_in);
     assert!(left.unwrap() <= TICKET_LIFE, "{left:?}");
+    // Nobody keeps tickets out by a date that is still to come.
+    assert_eq!(keep("t5", now).await, Written::Done);
+    assert_eq!(found().await, Some(text("t5")));
 }
 
 async fn a_refresh_token_has_no_expiry_and_shows_nothing(h: &Harness) {
