@@ -18,6 +18,9 @@ pub(crate) const APP_SECRET: &str = "app-secret-that-nobody-may-see";
 /// The product's own times for a store that may not answer at all. Without these lines a gateway of
 /// a test has [`PATIENCE`].
 pub(crate) const HASTY: &str = "store.connect_timeout = \"1s\"\nstore.timeout = \"500ms\"\n";
+/// For sentinels and clusters: longer than a machine stands still, and not as long as one may wait for
+/// a master that has none of its own.
+pub(crate) const STEADY: &str = "store.connect_timeout = \"5s\"\nstore.timeout = \"5s\"\n";
 /// How long a Redis that a test lets live may take: a busy machine stalls it for a second or two.
 const PATIENCE: [(&str, &str); 2] = [
     ("store.connect_timeout", "store.connect_timeout = \"10s\"\n"),

@@ -12,6 +12,13 @@ use super::wait::until_blocking;
 
 const SLOTS: usize = 16_384;
 
+/// For how long a node may say nothing before its replica takes its place, in milliseconds. On a
+/// loaded machine a live one may be silent for a second or two, and a test that takes a master away
+/// has to know which one it is.
+const AT_EASE: &str = "15000";
+/// The same once the test has taken a master away.
+const CLOSELY: &str = "1000";
+
 /// Masters, and after them as many replicas.
 pub(crate) struct RedisCluster {
     pub(crate) nodes: Vec<RedisServer>,
@@ -62,7 +69,7 @@ impl RedisCluster {
             "--cluster-port",
             FREE,
             "--cluster-node-timeout",
-            "1000",
+            AT_EASE,
             "--cluster-replica-validity-factor",
             "0",
         ];
@@ -209,6 +216,24 @@ impl RedisCluster {
         }
     }
 
+    /// Has replicas take the place of a master that is frozen or dead. Before this they let it be.
+    /// The nodes that answer are told, so none may be frozen but this one.
+    pub(crate) fn watch_closely(&self, but: usize) {
+        self.node_timeout(but, CLOSELY);
+    }
+
+    /// Has them take nobody's place any more.
+    pub(crate) fn watch_at_ease(&self, but: usize) {
+        self.node_timeout(but, AT_EASE);
+    }
+
+    fn node_timeout(&self, but: usize, silence: &str) {
+        for node in (0..self.nodes.len()).filter(|node| *node != but) {
+            self.ask::<()>(node, &["CONFIG", "SET", "cluster-node-timeout", silence])
+                .unwrap();
+        }
+    }
+
     /// Begins to move a slot: from now on both nodes answer for it, each for the keys that it has.
     pub(crate) fn begin_move(&self, slot: u16, from: usize, to: usize) {
         let slot = slot.to_string();
@@ -237,7 +262,7 @@ impl RedisCluster {
     pub(crate) fn move_key(&self, key: &str, from: usize, to: usize) {
         let port = self.nodes[to].port().to_string();
         let moved: String = self
-            .ask(from, &["MIGRATE", "127.0.0.1", &port, key, "0", "5000"])
+            .ask(from, &["MIGRATE", "127.0.0.1", &port, key, "0", "30000"])
             .unwrap();
         assert!(moved == "OK" || moved == "NOKEY", "{moved}");
     }
@@ -247,13 +272,14 @@ impl RedisCluster {
         for key in self.keys(slot, from) {
             self.move_key(&key, from, to);
         }
-        let id = self.id(to);
+        let (id, slot) = (self.id(to), slot.to_string());
+        let words = ["CLUSTER", "SETSLOT", &slot, "NODE", &id];
         for node in [to, from] {
-            self.ask::<()>(
-                node,
-                &["CLUSTER", "SETSLOT", &slot.to_string(), "NODE", &id],
-            )
-            .unwrap();
+            self.ask::<()>(node, &words).unwrap();
+        }
+        // The others would hear of it sooner or later. Replicas hear of it from their masters.
+        for node in (0..self.nodes.len()).filter(|node| ![to, from].contains(node)) {
+            let _ = self.ask::<()>(node, &words);
         }
     }
 }

@@ -30,7 +30,9 @@ pub(crate) mod wait;
 pub(crate) mod ws_client;
 pub(crate) mod ws_upstream;
 
-pub(crate) use builder::{APP_SECRET, APPID, GatewayBuilder, HASTY, route, upstream, upstream_of};
+pub(crate) use builder::{
+    APP_SECRET, APPID, GatewayBuilder, HASTY, STEADY, route, upstream, upstream_of,
+};
 pub(crate) use client::{Client, HttpAnswer, http};
 pub(crate) use cluster::RedisCluster;
 pub(crate) use gateway::Gateway;
@@ -46,8 +48,8 @@ pub(crate) use sentinels::{SENTINEL_PASSWORD, SentinelGroup, follows, replicated
 pub(crate) use servers::{Running, Sandbox, echo_upstream, live_sandbox, sandbox, tls_provider};
 pub(crate) use slots::{Dice, Slots};
 pub(crate) use store::{
-    Harness, Inspector, Place, answer_within_two_seconds, fresh_keys, inspect, new_session,
-    session_key, session_of,
+    Harness, Inspector, Place, answer_in_time, fresh_keys, inspect, new_session, session_key,
+    session_of,
 };
 pub(crate) use store_checker::walk;
 pub(crate) use tls::acceptor;

@@ -169,7 +169,7 @@ impl RedisServer {
                 redis::Client::build_with_tls(self.url(login), certificates.of_client())
             }
         };
-        client?.get_connection_with_timeout(Duration::from_secs(5))
+        client?.get_connection_with_timeout(Duration::from_secs(30))
     }
 
     /// Sends it one command, as the default user.
@@ -198,13 +198,16 @@ impl RedisServer {
     /// Starts it again on the same port, with the same arguments and these.
     pub(crate) fn start_again(&mut self, more: &[&str]) {
         self.args.extend(more.iter().map(|&arg| arg.to_owned()));
-        self.child = spawn(
-            self.folder.path(),
-            self.port,
-            &self.args,
-            self.tls.is_some(),
-        );
-        assert!(self.answers(), "redis-server did not start again");
+        // Somebody else may have looked for a free port and have this one for a moment.
+        until_blocking("redis-server to start again", || {
+            self.child = spawn(
+                self.folder.path(),
+                self.port,
+                &self.args,
+                self.tls.is_some(),
+            );
+            self.answers()
+        });
     }
 
     /// Freezes it: connections stay open, nothing is answered.
@@ -273,7 +276,7 @@ fn speaks(port: u16, tls: bool) -> bool {
         return true;
     }
     stream
-        .set_read_timeout(Some(Duration::from_millis(500)))
+        .set_read_timeout(Some(Duration::from_secs(5)))
         .unwrap();
     let mut answer = [0; 3];
     stream.write_all(b"PING\r\n").is_ok()

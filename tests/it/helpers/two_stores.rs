@@ -6,10 +6,10 @@ use std::time::Duration;
 use hufu::metrics::Metrics;
 use hufu::session::{Lookup, SessionId, SessionStore, Users};
 use hufu::store::near_cache::NearCacheSettings;
-use hufu::store::{InvalidationChoice, InvalidationMode, StoreHandle, StoreSettings, StoreUrl};
+use hufu::store::{InvalidationChoice, InvalidationMode, StoreHandle, StoreSettings};
 
 use super::redis_server::RedisServer;
-use super::store::{Harness, user};
+use super::store::{Harness, hasty_settings, settings, user};
 use super::wait::until;
 
 pub(crate) const HOUR: Duration = Duration::from_secs(3600);
@@ -33,19 +33,23 @@ pub(crate) struct Two {
 
 impl Two {
     pub(crate) fn on(redis: &RedisServer, cache: NearCacheSettings) -> Self {
-        Self::over(&redis.url(""), redis, cache)
+        Self::open(settings(&redis.url("")), redis, cache)
     }
 
+    /// Over a link. What has no answer there has none soon, so a connection is soon given up.
     pub(crate) fn over(url: &str, redis: &RedisServer, cache: NearCacheSettings) -> Self {
-        Self::open(url, redis, cache, Duration::from_secs(10))
+        let settings = StoreSettings {
+            connect_timeout: hasty_settings(url).connect_timeout,
+            ..settings(url)
+        };
+        Self::open(settings, redis, cache)
     }
 
-    fn open(url: &str, redis: &RedisServer, cache: NearCacheSettings, timeout: Duration) -> Self {
-        let maker = Harness::patient_redis(&redis.url(""), &redis.url(""), "hufu");
+    fn open(settings: StoreSettings, redis: &RedisServer, cache: NearCacheSettings) -> Self {
+        let maker = Harness::redis(&redis.url(""), &redis.url(""), "hufu");
         let settings = StoreSettings {
             near_cache: Some(cache),
-            timeout,
-            ..StoreSettings::new(StoreUrl::parse(url).unwrap())
+            ..settings
         };
         let open = || {
             hufu::store::open(
@@ -69,22 +73,38 @@ impl Two {
 
     /// With what `push` says in effect.
     pub(crate) async fn with(redis: &RedisServer, push: InvalidationChoice) -> Self {
-        Self::on(redis, NearCacheSettings { push, ..CACHE })
-            .ready(push)
-            .await
+        Self::with_stale(redis, push, CACHE.max_stale).await
     }
 
-    /// The same, which gives a server that does not answer no more than the default time; all
-    /// others have patience, for a machine that runs all tests at once.
-    pub(crate) async fn hasty(redis: &RedisServer, push: InvalidationChoice) -> Self {
-        Self::open(
-            &redis.url(""),
-            redis,
-            NearCacheSettings { push, ..CACHE },
-            Duration::from_millis(500),
-        )
-        .ready(push)
-        .await
+    /// The same, which serves what is kept for this long after a heartbeat.
+    pub(crate) async fn with_stale(
+        redis: &RedisServer,
+        push: InvalidationChoice,
+        max_stale: Duration,
+    ) -> Self {
+        let cache = NearCacheSettings {
+            push,
+            max_stale,
+            ..CACHE
+        };
+        Self::on(redis, cache).ready(push).await
+    }
+
+    /// Stores that give a server that does not answer no more than the default time, and serve
+    /// what is kept for this long in an outage.
+    pub(crate) async fn hasty(
+        redis: &RedisServer,
+        push: InvalidationChoice,
+        outage_grace: Duration,
+    ) -> Self {
+        let cache = NearCacheSettings {
+            push,
+            outage_grace,
+            ..CACHE
+        };
+        Self::open(hasty_settings(&redis.url("")), redis, cache)
+            .ready(push)
+            .await
     }
 
     async fn ready(self, push: InvalidationChoice) -> Self {
@@ -98,8 +118,8 @@ impl Two {
     }
 
     pub(crate) async fn hears(&self, mode: InvalidationMode) {
-        let _ = self.near.now().await;
         until("the way of hearing", async || {
+            let _ = self.near.now().await;
             self.handle.invalidation().unwrap().mode == Some(mode)
         })
         .await;

@@ -5,15 +5,16 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hufu::clock::monotonic_now;
 use hufu::metrics::Metrics;
 use hufu::session::store::Created;
 use hufu::session::{Lookup, SessionToken, Written};
-use hufu::store;
+use hufu::store::{self, StoreSettings};
 
 use crate::helpers::{
-    Gateway, Harness, Inspector, Load, RedisCluster, RedisServer, answer_within_two_seconds,
+    Gateway, Harness, Inspector, Load, RedisCluster, RedisServer, STEADY, answer_in_time,
     echo_upstream, follows, fresh_keys, new_session, replicated, session_of,
-    store::{open, settings, user},
+    store::{hasty_settings, open, settings, user},
     until,
 };
 
@@ -27,7 +28,7 @@ async fn a_cluster_loses_a_master_moves_slots_and_grows_and_signs_nobody_out() {
     let echo = echo_upstream();
     // With a grace the near cache may ride out the whole failover, and there is nothing to count.
     let config = format!(
-        "session.near_cache.outage_grace = \"0s\"\n{}",
+        "{STEADY}session.near_cache.outage_grace = \"0s\"\n{}",
         echo.route("/api", "required")
     );
     let gateway = Gateway::on(&cluster.url(), &config);
@@ -49,13 +50,15 @@ async fn a_cluster_loses_a_master_moves_slots_and_grows_and_signs_nobody_out() {
 /// after a silence another node is asked.
 async fn stores_without_requests_ask_who_is_master(cluster: &RedisCluster) {
     let (keys, naming) = fresh_keys();
-    let handle = store::open(
-        &settings(&cluster.url()),
-        keys.clone(),
-        naming.clone(),
-        Arc::new(Metrics::new()),
-    )
-    .unwrap();
+    // Half of it is how long the others may take to say who is master: longer than a machine stands
+    // still.
+    let silence = Duration::from_secs(6);
+    let settings = StoreSettings {
+        timeout: silence,
+        ..settings(&cluster.url())
+    };
+    let metrics = Arc::new(Metrics::new());
+    let handle = store::open(&settings, keys.clone(), naming.clone(), metrics).unwrap();
     let busy = handle.worker().sessions;
     let idle = [handle.worker().sessions, handle.process().sessions];
     let session = session_of("alice", busy.now().await.unwrap());
@@ -69,13 +72,18 @@ async fn stores_without_requests_ask_who_is_master(cluster: &RedisCluster) {
     for store in &idle {
         assert!(matches!(store.load(&id).await.unwrap(), Lookup::Gone));
     }
+    let idle_since = monotonic_now();
     cluster.nodes[0].freeze();
+    cluster.watch_closely(0);
     until("another master", async || cluster.owner(slot, 1) != Some(0)).await;
+    cluster.watch_at_ease(0);
     let made = until("a session on it", async || {
         busy.create(new_session(id, &session, HOUR)).await.ok()
     })
     .await;
     assert!(matches!(made, Created::Made(made) if made.evicted.is_empty()));
+    // Only after this silence are others asked.
+    until("the silence", async || idle_since.elapsed() > silence).await;
     cluster.nodes[0].thaw();
     for store in idle {
         let found = store.load(&id).await.unwrap();
@@ -108,7 +116,15 @@ async fn a_master_dies(cluster: &mut RedisCluster, gateway: &Gateway, load: &Loa
     let port = cluster.nodes[master].port();
     cluster.nodes[master].kill();
     let what = "cluster, kill -9 of one master of three";
-    load.outage(gateway, what, port, async || {}).await;
+    load.outage(gateway, what, port, async || {
+        cluster.watch_closely(master);
+        until("another master", async || {
+            !cluster.masters_of(1).contains(&master)
+        })
+        .await;
+        cluster.watch_at_ease(master);
+    })
+    .await;
     load.notices_nothing_of(&mut cluster.nodes[master]).await;
     cluster.is_healthy();
 }
@@ -198,10 +214,13 @@ async fn a_script_waits_for_its_slot(cluster: &RedisCluster) {
         cluster.move_key(key, from, to);
     }
     assert!(h.alive(&id).await);
-    let error = answer_within_two_seconds(h.store().remove(&id, &user("mover")))
-        .await
-        .unwrap_err();
-    assert!(error.reason.contains("TRYAGAIN"), "{error}");
+    let hasty = h.beside(&hasty_settings(&cluster.url())).await;
+    until("the call to be put off for too long", async || {
+        let removed = answer_in_time(hasty.store().remove(&id, &user("mover"))).await;
+        let error = removed.unwrap_err();
+        error.reason.contains("TRYAGAIN")
+    })
+    .await;
     let (mover, before) = (user("mover"), put_off(cluster, from));
     let (removed, ()) = tokio::join!(h.store().remove(&id, &mover), async {
         until("the call to be put off", async || {
@@ -231,17 +250,14 @@ fn put_off(cluster: &RedisCluster, node: usize) -> u32 {
 #[tokio::test]
 async fn a_cluster_that_freezes_gives_errors_in_time_and_recovers() {
     let cluster = RedisCluster::start_small();
-    let h = Harness::looked_into(&settings(&cluster.url()), Inspector(Vec::new()));
-    let id = h.sign_in(&user("o1"), HOUR, HOUR).await;
+    let patient = Harness::looked_into(&settings(&cluster.url()), Inspector(Vec::new()));
+    let id = patient.sign_in(&user("o1"), HOUR, HOUR).await;
+    let h = patient.beside(&hasty_settings(&cluster.url())).await;
     cluster.nodes.iter().for_each(RedisServer::freeze);
     for _ in 0..3 {
-        answer_within_two_seconds(h.store().load(&id))
-            .await
-            .unwrap_err();
-        answer_within_two_seconds(h.store().now())
-            .await
-            .unwrap_err();
-        answer_within_two_seconds(h.store().remove(&id, &user("o1")))
+        answer_in_time(h.store().load(&id)).await.unwrap_err();
+        answer_in_time(h.store().now()).await.unwrap_err();
+        answer_in_time(h.store().remove(&id, &user("o1")))
             .await
             .unwrap_err();
     }

@@ -13,10 +13,11 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use nix::sys::signal::Signal;
+use serde_json::json;
 use tokio::task::JoinHandle;
 
 use self::client::Client;
-use crate::helpers::{Dice, Gateway, RedisServer, Running, Slots, echo_upstream, walk};
+use crate::helpers::{Dice, Gateway, RedisServer, Running, Slots, echo_upstream, until, walk};
 
 /// Kills of each gateway process of a run; there are two runs with two processes.
 const KILLS: usize = 50;
@@ -34,7 +35,7 @@ fn seed() -> u64 {
 
 fn configuration(echo: &Running, more: &str) -> String {
     format!(
-        "apps.shop.timeout = \"500ms\"\nsession.rotate_grace = \"10m\"\nstore.timeout = \"5s\"\n{more}{}",
+        "apps.shop.timeout = \"500ms\"\nsession.rotate_grace = \"10m\"\n{more}{}",
         echo.route("/api", "required")
     )
 }
@@ -154,9 +155,19 @@ async fn all_can_be_revoked(gateway: &Gateway, redis: &RedisServer, clients: &[C
         walk(redis, "hufu")
     );
     for client in clients {
-        let token = gateway.token(&client.user).await;
-        let ended = gateway.post("/auth/logout/all").bearer_auth(&token).await;
-        assert_eq!(ended.status(), 200);
+        // A machine that stands still is too slow for WeChat's limit, and for a session that ends
+        // by itself.
+        until("all sessions of a user to end", async || {
+            let body = json!({ "code": gateway.code(&client.user) });
+            let login = gateway.login_with(body).await;
+            assert!(matches!(login.status(), 200 | 503), "{}", login.text());
+            let login = login.json();
+            let token = login["token"].as_str()?;
+            let ended = gateway.post("/auth/logout/all").bearer_auth(token).await;
+            assert!(matches!(ended.status(), 200 | 401), "{}", ended.text());
+            (ended.status() == 200).then_some(())
+        })
+        .await;
     }
     for client in clients {
         client.all_ended(gateway).await;
@@ -215,7 +226,7 @@ async fn a_redis_that_is_killed_comes_back_whole() {
 #[tokio::test]
 async fn the_checker_finds_what_must_not_be() {
     let redis = RedisServer::start(&[]);
-    let gateway = Gateway::on(&redis.url(""), "");
+    let gateway = Gateway::on(&redis.url(""), "login.replay_window = \"1m\"\n");
     let key = |kind: &str| {
         redis
             .ask::<Vec<String>>(&["KEYS", &format!("hufu:{kind}:*")])
@@ -227,12 +238,12 @@ async fn the_checker_finds_what_must_not_be() {
         (&["PERSIST", "c"], "has no expiry"),
         (&["DEL", "s"], "there is no such session"),
         (&["DEL", "u"], "and the indexes have it as []"),
-        (&["EXPIRE", "s", "9"], "ends at"),
-        (&["EXPIRE", "u", "9"], "the last of its sessions ends at"),
+        (&["EXPIRE", "s", "90"], "ends at"),
+        (&["EXPIRE", "u", "90"], "the last of its sessions ends at"),
         (&["EXPIRE", "c", "9000"], "stays for"),
         (&["HSET", "u", "stray", "1"], "has a field"),
         (
-            &["SET", "hufu:x", "1", "EX", "9"],
+            &["SET", "hufu:x", "1", "EX", "90"],
             "nothing that the gateway writes",
         ),
     ] {
@@ -246,7 +257,7 @@ async fn the_checker_finds_what_must_not_be() {
         let names: Vec<String> = harm
             .iter()
             .map(|word| {
-                if word.len() == 1 && *word != "1" && *word != "9" {
+                if word.len() == 1 && *word != "1" {
                     key(word)
                 } else {
                     (*word).to_owned()

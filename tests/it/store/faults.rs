@@ -109,8 +109,8 @@ async fn a_store_that_takes_200_ms_costs_time_and_nothing_else() {
 async fn a_verdict_that_cannot_be_kept_is_logged_with_the_logins_id() {
     let redis = RedisServer::start(&[]);
     let link = Link::to(redis.port());
-    let gateway = Gateway::on(&link.url(), "");
-    let order = json!({ "api": "jscode2session", "times": 1, "delay_ms": 1500, "body": { "errcode": 40029, "errmsg": "invalid code" } });
+    let gateway = Gateway::on(&link.url(), "apps.shop.timeout = \"20s\"\n");
+    let order = json!({ "api": "jscode2session", "times": 1, "delay_ms": 4500, "body": { "errcode": 40029, "errmsg": "invalid code" } });
     gateway.fault(order).await;
     let breaks = async {
         until("the code at WeChat", async || {

@@ -40,7 +40,12 @@ async fn many_who_ask_for_one_session_at_once_make_one_read() {
 #[tokio::test]
 async fn a_hundred_requests_at_once_make_one_read_per_worker() {
     let (redis, echo) = (RedisServer::start(&[]), echo_upstream());
-    let gateway = Gateway::on(&redis.url(""), &echo.route("/api", "required"));
+    // Nothing lapses by itself.
+    let config = format!(
+        "session.near_cache.max_stale = \"60s\"\n{}",
+        echo.route("/api", "required")
+    );
+    let gateway = Gateway::on(&redis.url(""), &config);
     let (client, mut inspector) = (http(), connection(&redis));
     for _ in 0..5 {
         let token = gateway.token("alice").await;

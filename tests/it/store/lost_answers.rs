@@ -40,7 +40,8 @@ async fn pair(redis: &RedisServer) -> Two {
 fn over(link: &Link, two: &Two) -> StoreHandle {
     let settings = StoreSettings {
         near_cache: Some(CACHE_FOR_LONG),
-        timeout: Duration::from_secs(2),
+        // For so long each lost answer is waited for.
+        timeout: Duration::from_secs(5),
         ..settings(&link.url())
     };
     let (keys, naming) = (two.maker.keys.clone(), two.maker.naming.clone());
@@ -117,10 +118,15 @@ impl Loss<'_> {
 
     /// Whether the other gateway knows of it.
     async fn is_heard(&self) -> bool {
-        match self.two.near.load(&self.id).await.unwrap() {
-            Lookup::Found(loaded) => loaded.session.claims.get("role").is_some(),
-            _ => true,
-        }
+        is_lost(&self.two.near.load(&self.id).await.unwrap())
+    }
+}
+
+/// Whether the session has ended, or its claims have changed.
+fn is_lost(lookup: &Lookup) -> bool {
+    match lookup {
+        Lookup::Found(loaded) => loaded.session.claims.get("role").is_some(),
+        _ => true,
     }
 }
 
@@ -149,11 +155,14 @@ async fn a_revocation_whose_answer_is_lost_is_announced() {
                 id: kept(two, &owner).await,
                 owner,
             };
-            link.set(Fault::LoseOne(
-                "EVALSHA",
-                Arc::new(AtomicUsize::new(script)),
-            ));
-            assert!(call(&loss).await.is_err(), "{what}");
+            // A script that comes late changes no claims. Then what was lost said so.
+            until(what, async || {
+                let script = Arc::new(AtomicUsize::new(script));
+                link.set(Fault::LoseOne("EVALSHA", script));
+                assert!(call(&loss).await.is_err(), "{what}");
+                is_lost(&two.maker.load(&loss.id).await)
+            })
+            .await;
             until(what, async || loss.is_heard().await).await;
         }
     });

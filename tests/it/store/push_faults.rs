@@ -4,6 +4,7 @@
 use hufu::session::Written;
 use hufu::store::near_cache::NearCacheSettings;
 use hufu::store::{InvalidationChoice, InvalidationMode};
+use serde_json::json;
 
 use crate::helpers::{
     CACHE, Gateway, Instead, Link, NO_RESP3, RedisServer, Two, echo_upstream, http,
@@ -25,7 +26,10 @@ const WAYS: [Instead; 5] = [
 async fn hears(two: &Two, mode: InvalidationMode, what: &str) {
     until(what, async || {
         let _ = two.near.now().await;
-        two.handle.invalidation().unwrap().mode == Some(mode)
+        // The other has to find its way too.
+        two.other.now().await.ok()?;
+        let heard = two.handle.invalidation().unwrap().mode == Some(mode);
+        heard.then_some(())
     })
     .await;
 }
@@ -112,7 +116,7 @@ async fn a_redis_behind_it_that_pushes_after_all_is_found_out() {
 async fn a_server_that_is_down_is_not_taken_for_one_that_cannot_push() {
     let redis = RedisServer::start(&[]);
     redis.freeze();
-    let two = Two::on(&redis, CACHE);
+    let two = Two::over(&redis.url(""), &redis, CACHE);
     assert!(two.near.now().await.is_err());
     assert_eq!(two.handle.invalidation().unwrap().mode, None);
     redis.thaw();
@@ -147,14 +151,13 @@ async fn the_log_and_readiness_say_what_the_proxy_does() {
             part["state"] == "up" && part["mode"] == "pubsub"
         })
         .await;
-        assert!(
-            gateway.stderr().contains("push = pubsub") && gateway.stderr().contains(words),
-            "{}",
-            gateway.stderr()
-        );
+        gateway.logs("push = pubsub").await;
+        gateway.logs(words).await;
         let wanting = Gateway::on(
             &link.url(),
-            &format!("session.near_cache.push = \"tracking\"\n{routes}"),
+            &format!(
+                "store.connect_timeout = \"1s\"\nsession.near_cache.push = \"tracking\"\n{routes}"
+            ),
         );
         let part = until("readiness to say why", async || {
             let _ = http()
@@ -162,7 +165,8 @@ async fn the_log_and_readiness_say_what_the_proxy_does() {
                 .bearer_auth(&token)
                 .try_send()
                 .await;
-            let _ = wanting.login("bob").await;
+            let login = json!({ "code": wanting.code("bob") });
+            let _ = wanting.post("/auth/login").json(&login).try_send().await;
             Some(wanting.part("near_cache").await).filter(|part| part["state"] == "down")
         })
         .await;

@@ -69,9 +69,14 @@ async fn through_a_proxy_that_knows_no_push_gateways_tell_each_other() {
         )],
     ];
     let client = http();
+    // Nothing lapses by itself while the test waits for it.
+    let config = format!(
+        "session.near_cache.max_stale = \"60s\"\n{}",
+        echo.route("/api", "required")
+    );
     for refused in refusals {
         let link = Link::refusing(redis.port(), refused);
-        let one = Gateway::on(&link.url(), &echo.route("/api", "required"));
+        let one = Gateway::on(&link.url(), &config);
         let (other, direct) = (one.sibling(), one.sibling_over(&redis.url("")));
         let gateways = [&one, &other, &direct];
         let status = async |gateway: &Gateway, token: &str| {
@@ -93,17 +98,9 @@ async fn through_a_proxy_that_knows_no_push_gateways_tell_each_other() {
                 part["state"] == "up" && part["mode"] == mode
             })
             .await;
-            assert!(
-                gateway
-                    .counted(&format!("hufu_store_push_mode{{mode=\"{mode}\"}}"))
-                    .await
-                    > 0
-            );
-            assert!(
-                gateway.stderr().contains(&format!("push = {mode}")),
-                "{}",
-                gateway.stderr()
-            );
+            let series = format!("hufu_store_push_mode{{mode=\"{mode}\"}}");
+            until(&series, async || gateway.counted(&series).await > 0).await;
+            gateway.logs(&format!("push = {mode}")).await;
         }
         for revoker in gateways {
             let token = one.token("alice").await;
@@ -130,9 +127,9 @@ async fn through_a_proxy_that_knows_no_push_gateways_tell_each_other() {
             for gateway in gateways {
                 until("the end", async || status(gateway, &token).await == 401).await;
             }
-            // max_stale is 2 s, so it was told and did not just lapse.
+            // It was told and did not just lapse.
             assert!(
-                revoked.elapsed() < Duration::from_millis(1500),
+                revoked.elapsed() < Duration::from_secs(50),
                 "{:?}",
                 revoked.elapsed()
             );
@@ -164,27 +161,23 @@ async fn tracking_that_is_asked_for_and_refused_is_said_aloud() {
         "{part}"
     );
     assert_eq!(gateway.admin_get("/readyz?strict=1").await.status(), 503);
-    let log = gateway.stderr();
-    assert!(
+    until("the error in the log", async || {
+        let log = gateway.stderr();
         log.lines()
-            .any(|line| line.contains("push = off") && line.to_lowercase().contains("error")),
-        "{log}"
-    );
+            .any(|line| line.contains("push = off") && line.to_lowercase().contains("error"))
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn every_kind_of_revocation_is_told() {
     let redis = RedisServer::start(&[]);
-    let two = Two::with(&redis, InvalidationChoice::Pubsub).await;
+    // So long that nothing lapses by itself.
+    let stale = Duration::from_secs(600);
+    let two = Two::with_stale(&redis, InvalidationChoice::Pubsub, stale).await;
     two.other.now().await.unwrap();
     let ended = async |id: &SessionId, what: &str| {
-        let since = monotonic_now();
         until(what, async || !found(&two.near.load(id).await.unwrap())).await;
-        assert!(
-            since.elapsed() < CACHE.max_stale / 2,
-            "{what}: {:?}",
-            since.elapsed()
-        );
     };
     let kept = async || {
         let id = two.session().await;
@@ -240,13 +233,11 @@ async fn every_kind_of_revocation_is_told() {
         other.await.unwrap(),
         ClaimsChange::Done { sessions: 2, .. }
     ));
-    let since = monotonic_now();
     until("a change of claims", async || {
         let lookup = two.near.load(&changed).await.unwrap();
         matches!(lookup, Lookup::Found(loaded) if loaded.session.claims.get("role").is_some())
     })
     .await;
-    assert!(since.elapsed() < CACHE.max_stale / 2);
     let blocked = two.other_users.block(&owner, None, "").await.unwrap();
     assert!(matches!(blocked, Blocked::Done { ended: 2, .. }));
     ended(&changed, "a block").await;

@@ -53,8 +53,12 @@ async fn the_shipped_configuration_lets_the_gateway_do_its_work() {
         server.url("hufu:t1ger%2F&\"'@"),
         server.url("inspector:seesall@"),
     );
-    contract::run(|prefix| Harness::patient_redis(&gateway, &inspector, prefix)).await;
-    open(&settings(&gateway)).probe().check().await.unwrap();
+    contract::run(|prefix| Harness::redis(&gateway, &inspector, prefix)).await;
+    let probe = open(&settings(&gateway)).probe();
+    until("the probe to find the store well", async || {
+        probe.check().await.ok()
+    })
+    .await;
     let mut redis = inspect(&inspector).await;
     let log: Vec<redis::Value> = redis::cmd("ACL")
         .arg("LOG")

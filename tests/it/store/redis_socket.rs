@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use redis::Commands as _;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::helpers::{Gateway, RedisServer, echo_upstream, http, until};
 use crate::operations::doctor::doctor;
@@ -83,7 +83,10 @@ async fn a_gateway_works_over_a_socket_as_over_a_port() {
             .await;
         let count: Value = count.json();
         assert!(count["at_most"].as_u64().unwrap() > 0, "{count}");
-        assert_eq!(one.store_state().await.0, "up");
+        until("the store to be up", async || {
+            one.store_state().await.0 == "up"
+        })
+        .await;
         let started = one.stderr();
         assert!(
             started.contains("redis+unix:///") || !started.contains("redis://"),
@@ -103,13 +106,13 @@ async fn a_gateway_works_over_a_socket_as_over_a_port() {
         status(&gateway, &token).await == 503
     })
     .await;
-    let (state, reason) = gateway.store_state().await;
-    assert!(
+    until("readiness to say that nobody listens there", async || {
+        let (state, reason) = gateway.store_state().await;
         state == "down"
             && reason.contains(&format!("redis unix:{}", socket.display()))
-            && reason.contains("nobody listens there"),
-        "{reason}"
-    );
+            && reason.contains("nobody listens there")
+    })
+    .await;
     std::fs::remove_file(&socket).unwrap();
     until("the socket to be missed", async || {
         gateway
@@ -121,7 +124,10 @@ async fn a_gateway_works_over_a_socket_as_over_a_port() {
     .await;
     redis.start_again(&[]);
     until("the store to be back", async || {
-        status(&gateway, &gateway.token("carol").await).await == 200
+        let login = json!({ "code": gateway.code("carol") });
+        let login = gateway.login_with(login).await.json();
+        let token = login["token"].as_str()?;
+        (status(&gateway, token).await == 200).then_some(())
     })
     .await;
 }

@@ -21,7 +21,7 @@ async fn a_repeated_taking_of_session_keys_gives_what_the_first_has_taken() {
     const KEY: &str = "HyVFkGl5F5OQWJZZaNzBBg==";
     let redis = RedisServer::start(&[]);
     let link = Link::to(redis.port());
-    let h = Harness::patient_redis(&link.url(), &redis.url(""), "hufu");
+    let h = Harness::redis(&link.url(), &redis.url(""), "hufu");
     let session = h.session(&user("o1"), HOUR).await;
     let generation = session_key(KEY, session.created);
     let new = NewSession {
@@ -45,7 +45,7 @@ async fn a_repeated_taking_of_session_keys_gives_what_the_first_has_taken() {
 async fn a_repeated_write_of_a_refresh_token_finds_its_own() {
     let redis = RedisServer::start(&[]);
     let link = Link::to(redis.port());
-    let h = Harness::patient_redis(&link.url(), &redis.url(""), "hufu");
+    let h = Harness::redis(&link.url(), &redis.url(""), "hufu");
     let name = TokenName {
         appid: "wxc".into(),
         authorizer: Some("wx1".into()),

@@ -31,8 +31,9 @@ struct Pair {
 
 impl Pair {
     fn start() -> Self {
-        // Longer than the scripts take on a busy machine, and no wait may delay one.
-        Self::reached_by(Duration::from_millis(1500), |master| master.url(""))
+        // Longer than the scripts take on a machine that stands still now and then, and no wait may
+        // delay one.
+        Self::reached_by(Duration::from_secs(4), |master| master.url(""))
     }
 
     fn reached_by(timeout: Duration, url: impl FnOnce(&RedisServer) -> String) -> Self {
@@ -138,7 +139,7 @@ async fn a_silent_replica_fails_no_revocation_and_no_login_however_many_there_ar
 
 #[tokio::test]
 async fn replicas_are_waited_for_only_when_something_has_ended() {
-    let pair = Pair::start();
+    let pair = Pair::reached_by(Duration::from_secs(20), |master| master.url(""));
     let mut inspector = connection(&pair.master);
     let (id, _) = pair.sign_in("o1").await;
     pair.sign_in("o2").await;

@@ -7,10 +7,10 @@ use std::time::Duration;
 use hufu::metrics::Metrics;
 use hufu::session::token::tag_of;
 use hufu::session::{Lookup, SessionToken};
-use hufu::store;
+use hufu::store::{self, StoreSettings};
 
 use crate::helpers::{
-    Gateway, Load, SENTINEL_PASSWORD, SentinelGroup, answer_within_two_seconds, echo_upstream,
+    Gateway, Load, SENTINEL_PASSWORD, STEADY, SentinelGroup, answer_in_time, echo_upstream,
     follows, fresh_keys, new_session, replicated, session_of, until,
 };
 
@@ -27,7 +27,7 @@ async fn a_failover_of_sentinels_signs_nobody_out() {
     let echo = echo_upstream();
     // With a grace the near cache may ride out the whole failover, and there is nothing to count.
     let config = format!(
-        "session.near_cache.outage_grace = \"0s\"\nstore.sentinel_password = \"{SENTINEL_PASSWORD}\"\n{}",
+        "{STEADY}session.near_cache.outage_grace = \"0s\"\nstore.sentinel_password = \"{SENTINEL_PASSWORD}\"\n{}",
         echo.route("/api", "required")
     );
     let gateway = Gateway::on(&group.url(), &config);
@@ -64,13 +64,15 @@ async fn a_failover_of_sentinels_signs_nobody_out() {
 /// sessions made since; the same is true of the process's store.
 async fn stores_without_requests_hear_of_a_new_master(group: &mut SentinelGroup) {
     let (keys, naming) = fresh_keys();
-    let handle = store::open(
-        &group.settings(),
-        keys.clone(),
-        naming.clone(),
-        Arc::new(Metrics::new()),
-    )
-    .unwrap();
+    // Longer than a machine stands still, and not as long as one may wait for the frozen master.
+    let limit = Duration::from_secs(4);
+    let settings = StoreSettings {
+        connect_timeout: limit,
+        timeout: limit,
+        ..group.settings()
+    };
+    let metrics = Arc::new(Metrics::new());
+    let handle = store::open(&settings, keys.clone(), naming.clone(), metrics).unwrap();
     let busy = handle.worker().sessions;
     let idle = [handle.worker().sessions, handle.process().sessions];
     busy.now().await.unwrap();
@@ -88,7 +90,7 @@ async fn stores_without_requests_hear_of_a_new_master(group: &mut SentinelGroup)
     group.servers[0].freeze();
     group.watch_closely();
     until("another master", async || {
-        let _ = answer_within_two_seconds(busy.now()).await;
+        let _ = answer_in_time(busy.now()).await;
         group.master() == Some(1)
     })
     .await;
@@ -96,11 +98,18 @@ async fn stores_without_requests_hear_of_a_new_master(group: &mut SentinelGroup)
     let now = until("the new master", async || busy.now().await.ok()).await;
     let session = session_of("alice", now);
     let id = SessionToken::issue(&keys, tag_of(&naming, &session.user)).id();
-    busy.create(new_session(id, &session, HOUR)).await.unwrap();
+    until("a session on it", async || {
+        busy.create(new_session(id, &session, HOUR)).await.ok()
+    })
+    .await;
     group.servers[0].thaw();
     for store in idle {
         let found = store.load(&id).await.unwrap();
         assert!(matches!(found, Lookup::Found(_)), "{found:?}");
     }
-    handle.probe().check().await.unwrap();
+    let probe = handle.probe();
+    until("the probe to find the store well", async || {
+        probe.check().await.ok()
+    })
+    .await;
 }

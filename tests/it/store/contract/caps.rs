@@ -71,11 +71,12 @@ pub(super) async fn expired_sessions_neither_count_nor_evict(h: &Harness) {
 pub(super) async fn every_write_sweeps_the_index(h: &Harness) {
     let session = h.session(&user("o1"), HOUR).await;
     let keeper = h.sign_in(&session.user, HOUR, HOUR).await;
-    let short = async || h.sign_in(&session.user, SHORT / 2, HOUR).await;
+    let second = Duration::from_secs(1);
+    let short = async || h.sign_in(&session.user, second, HOUR).await;
     for write in 0..3 {
         let dead = short().await;
         assert!(in_index(h, &dead).await);
-        h.pass(SHORT / 2).await;
+        h.pass(second).await;
         match write {
             0 => assert_eq!(
                 h.renew(&keeper, &session.user, HOUR, session.absolute_deadline)

@@ -53,8 +53,11 @@ async fn time_brings_them_back_one_by_one(h: &Harness) {
     let quota = limit(1, 4, Duration::from_secs(1));
     assert!(admitted(h, &quota, 6).await >= 4);
     let wait = until("the quota to be used up", async || {
-        let level = h.counters().take(&quota).await.unwrap();
-        (!level.admitted).then(|| level.next_in(quota.quota))
+        // At once, so that it fills up for none of them.
+        let levels = join_all((0..8).map(|_| h.counters().take(&quota))).await;
+        let mut levels = levels.into_iter().map(Result::unwrap);
+        let refused = levels.find(|level| !level.admitted)?;
+        Some(refused.next_in(quota.quota))
     })
     .await;
     assert!(wait <= Duration::from_millis(250), "{wait:?}");
