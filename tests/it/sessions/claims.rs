@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::helpers::claims::OPERATOR;
 use crate::helpers::ws_client::{connect, open, talk};
 use crate::helpers::{
-    Answer, ByHand, Gateway, HASTY, RedisServer, Script, Upstream, WsUpstream, until, upstream_of,
+    Answer, ByHand, Gateway, RedisServer, Script, Upstream, WsUpstream, until, upstream_of,
 };
 
 const NAMES: &str =
@@ -356,7 +356,7 @@ async fn changed_claims_replace_the_lines_of_a_session_in_the_cache() {
 async fn whoever_waited_in_the_queue_comes_with_the_claims_of_now() {
     let backend = ByHand::start().await;
     let redis = RedisServer::start(&[]);
-    let limits = "max_concurrent = 1\nqueue = 5\nqueue_timeout = \"60s\"";
+    let limits = "max_concurrent = 1\nqueue = 5\nqueue_timeout = \"60s\"\ntimeout = \"60s\"";
     let signed = format!(
         "[assertion]\nkeys = [\"{}\"]\nissuer = \"https://api.example.com\"\n",
         generate_key()
@@ -407,59 +407,67 @@ async fn whoever_waited_in_the_queue_comes_with_the_claims_of_now() {
 /// As a new request would be: somebody may have ended the session on another gateway.
 #[tokio::test]
 async fn whoever_waited_in_the_queue_is_not_sent_while_nobody_knows_of_the_session() {
-    for push in ["auto", "off"] {
-        let backend = ByHand::start().await;
-        let redis = RedisServer::start(&[]);
-        let limits = "max_concurrent = 1\nqueue = 5\nqueue_timeout = \"60s\"";
-        let upstream = upstream_of(&[&backend.url], "required", limits);
-        let config = format!("{HASTY}session.near_cache.push = \"{push}\"\n{upstream}");
-        let gateway = Gateway::on(&redis.url(""), &config);
-        let token = gateway.token("alice").await;
-        let mut first = gateway
-            .asking("POST /first", &token, "Content-Length: 0\r\n\r\n")
-            .await;
-        let (mut held, _) = backend.request().await;
-        let mut queued = gateway.asking("GET /queued", &token, "\r\n").await;
-        gateway
-            .counts("hufu_upstream_waiting{upstream=\"many\"}", 1)
-            .await;
-        redis.freeze();
-        until("the gateway to know nothing of the session", async || {
-            gateway
-                .get("/auth/session")
-                .bearer_auth(&token)
-                .await
-                .status()
-                == 503
-        })
+    futures_util::future::join(
+        nobody_knows_of_the_session("auto"),
+        nobody_knows_of_the_session("off"),
+    )
+    .await;
+}
+
+async fn nobody_knows_of_the_session(push: &str) {
+    let backend = ByHand::start().await;
+    let redis = RedisServer::start(&[]);
+    let limits = "max_concurrent = 1\nqueue = 5\nqueue_timeout = \"60s\"\ntimeout = \"60s\"";
+    let upstream = upstream_of(&[&backend.url], "required", limits);
+    // Longer than a machine stands still; for so long the frozen one is waited for.
+    let store = "store.connect_timeout = \"3s\"\nstore.timeout = \"3s\"\n";
+    let config = format!("{store}session.near_cache.push = \"{push}\"\n{upstream}");
+    let gateway = Gateway::on(&redis.url(""), &config);
+    let token = gateway.token("alice").await;
+    let mut first = gateway
+        .asking("POST /first", &token, "Content-Length: 0\r\n\r\n")
         .await;
-        held.send("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 5\r\n\r\nfirst")
+    let (mut held, _) = backend.request().await;
+    let mut queued = gateway.asking("GET /queued", &token, "\r\n").await;
+    gateway
+        .counts("hufu_upstream_waiting{upstream=\"many\"}", 1)
+        .await;
+    redis.freeze();
+    until("the gateway to know nothing of the session", async || {
+        gateway
+            .get("/auth/session")
+            .bearer_auth(&token)
+            .await
+            .status()
+            == 503
+    })
+    .await;
+    held.send("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 5\r\n\r\nfirst")
+        .await;
+    assert_eq!(first.answer("POST").await.text(), "first");
+    let answer = queued.answer("GET").await;
+    assert_eq!(
+        (answer.status(), answer.head.values("x-hufu-error")),
+        (503, vec!["store_unavailable"]),
+        "{push}"
+    );
+    let unavailable =
+        "hufu_upstream_requests_total{upstream=\"many\",outcome=\"store_unavailable\"}";
+    gateway.counts(unavailable, 1).await;
+    redis.thaw();
+    // Both workers have to find Redis again.
+    let again = until("the gateway to let the session in again", async || {
+        let answer = gateway.get("/again").bearer_auth(&token).await;
+        answer.status() == 200
+    });
+    let next = async {
+        let (mut held, head) = backend.request().await;
+        held.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
             .await;
-        assert_eq!(first.answer("POST").await.text(), "first");
-        let answer = queued.answer("GET").await;
-        assert_eq!(
-            (answer.status(), answer.head.values("x-hufu-error")),
-            (503, vec!["store_unavailable"]),
-            "{push}"
-        );
-        let unavailable =
-            "hufu_upstream_requests_total{upstream=\"many\",outcome=\"store_unavailable\"}";
-        assert_eq!(gateway.counted(unavailable).await, 1);
-        redis.thaw();
-        // Both workers have to find Redis again.
-        let again = until("the gateway to let the session in again", async || {
-            let answer = gateway.get("/again").bearer_auth(&token).await;
-            answer.status() == 200
-        });
-        let next = async {
-            let (mut held, head) = backend.request().await;
-            held.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
-                .await;
-            head.first
-        };
-        let (_, next) = tokio::join!(again, next);
-        assert_eq!(next, "GET /again HTTP/1.1", "nothing came before it");
-    }
+        head.first
+    };
+    let (_, next) = tokio::join!(again, next);
+    assert_eq!(next, "GET /again HTTP/1.1", "nothing came before it");
 }
 
 #[tokio::test]

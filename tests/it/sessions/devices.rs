@@ -9,7 +9,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
-use crate::helpers::{APPID, Gateway, HttpAnswer, RedisServer, http, walk};
+use crate::helpers::{APPID, Gateway, HttpAnswer, RedisServer, http, until, walk};
 
 /// Both stores, one after the other; the server lives as long as its gateway.
 fn gateways(config: &str) -> Vec<(Gateway, Option<RedisServer>)> {
@@ -330,18 +330,18 @@ async fn a_broken_index_keeps_nobody_signed_in() {
         ),
         (401, 204)
     );
-    let log = gateway.stderr();
-    let told: Vec<_> = log
-        .lines()
-        .filter(|line| line.contains("session ended, but its user's index is invalid"))
-        .collect();
-    assert!(
-        told.len() >= 2
-            && told
-                .iter()
+    until("the log to say it of both sessions", async || {
+        let log = gateway.stderr();
+        let said = "session ended, but its user's index is invalid";
+        let told: Vec<_> = log.lines().filter(|line| line.contains(said)).collect();
+        assert!(
+            told.iter()
                 .all(|line| line.contains("WRONGTYPE") && line.contains("\"level\":\"error\"")),
-        "{log}"
-    );
+            "{log}"
+        );
+        told.len() >= 2
+    })
+    .await;
     assert_eq!(
         redis.ask::<Vec<String>>(&["KEYS", "hufu:s:*"]).unwrap(),
         Vec::<String>::new()
@@ -380,12 +380,15 @@ async fn the_endpoints_take_their_methods_and_want_a_token() {
             "{path}"
         );
     }
-    let page = gateway.admin_get("/metrics").await.text();
     for line in [
         r#"route="sessions/{session_id}",status="401""#,
         r#"route="logout/all",status="405""#,
         r#"route="rotate",status="401""#,
     ] {
-        assert!(page.contains(line), "{line}\n{page}");
+        until(line, async || {
+            let page = gateway.admin_get("/metrics").await.text();
+            page.contains(line)
+        })
+        .await;
     }
 }

@@ -11,7 +11,7 @@ use hufu::clock::monotonic_now;
 
 use crate::helpers::{
     APPID, Client, Fault, Gateway, HASTY, Link, RedisCluster, RedisServer, Running,
-    SENTINEL_PASSWORD, SentinelGroup, echo_upstream, http, replicated, until,
+    SENTINEL_PASSWORD, STEADY, SentinelGroup, echo_upstream, http, replicated, until,
 };
 
 /// The defaults of `max_stale` and `outage_grace`, which are equal.
@@ -35,7 +35,7 @@ impl Pair {
     async fn over(store: &str, others: Option<&str>, mode: &str, more: &str) -> Self {
         let echo = echo_upstream();
         let config = format!(
-            "{HASTY}session.near_cache.push = \"{mode}\"\n{more}\n{}",
+            "session.near_cache.push = \"{mode}\"\n{more}\n{}",
             echo.route("/api", "required")
         );
         let one = Gateway::on(store, &config);
@@ -84,10 +84,16 @@ impl Pair {
 
     /// A session that the workers of both gateways have in their caches.
     async fn known(&self) -> String {
-        let token = self.token().await.unwrap();
+        let token = until("a login", async || self.token().await).await;
         for client in self.clients.iter().chain(&self.clients) {
             for gateway in [&self.one, &self.other] {
-                assert_eq!(self.status(client, gateway, &token).await, 200);
+                // A Redis that answers late is missed for a moment.
+                until("the session", async || {
+                    let status = self.status(client, gateway, &token).await;
+                    assert!(status == 200 || status == 503, "{status}");
+                    status == 200
+                })
+                .await;
             }
         }
         token
@@ -110,21 +116,22 @@ impl Pair {
     }
 
     /// Asks the other gateway until all its workers have refused the token, and answers how long
-    /// after `since` one of them served it for the last time. `refusal` says which statuses end it.
+    /// after `since` one of them was asked that served it for the last time: what an answer takes on
+    /// its way to a machine that stands still is not its doing. `refusal` says which statuses end it.
     async fn served_for(&self, token: &str, since: Instant, refusal: &[u16]) -> Duration {
         let mut last = Duration::ZERO;
         for client in &self.clients {
             loop {
+                let asked = since.elapsed();
                 let status = self.status(client, &self.other, token).await;
-                let now = since.elapsed();
                 if refusal.contains(&status) {
                     break;
                 }
                 assert!(status == 200 || status == 503, "{status}");
                 if status == 200 {
-                    last = last.max(now);
+                    last = last.max(asked);
                 }
-                assert!(now < Duration::from_secs(15), "{status} for ever");
+                assert!(asked < Duration::from_secs(60), "{status} for ever");
             }
         }
         last
@@ -191,7 +198,7 @@ async fn a_connection_that_is_cut_or_dead() {
     for mode in MODES {
         let redis = RedisServer::start(&[]);
         let link = Link::to(redis.port());
-        let pair = Pair::over(&redis.url(""), Some(&link.url()), mode, "").await;
+        let pair = Pair::over(&redis.url(""), Some(&link.url()), mode, HASTY).await;
         for kind in ["normal", "pubsub"] {
             let token = pair.known().await;
             redis
@@ -244,7 +251,7 @@ async fn a_connection_that_is_cut_or_dead() {
 async fn a_redis_that_freezes_or_dies() {
     for mode in MODES {
         let mut redis = RedisServer::start(&["--appendonly", "yes", "--appendfsync", "always"]);
-        let pair = Pair::over(&redis.url(""), None, mode, "").await;
+        let pair = Pair::over(&redis.url(""), None, mode, HASTY).await;
         let token = pair.known().await;
         redis.freeze();
         let frozen = monotonic_now();
@@ -295,7 +302,7 @@ async fn a_redis_that_freezes_or_dies() {
 async fn a_failover_of_sentinels() {
     for mode in MODES {
         let mut group = SentinelGroup::start();
-        let login = format!("store.sentinel_password = \"{SENTINEL_PASSWORD}\"");
+        let login = format!("{STEADY}store.sentinel_password = \"{SENTINEL_PASSWORD}\"");
         let pair = Pair::over(&group.url(), None, mode, &login).await;
         let tokens = [pair.known().await, pair.known().await];
         replicated(&group.servers[0]);
@@ -330,7 +337,7 @@ async fn a_failover_of_sentinels() {
 async fn a_cluster_whose_slots_move() {
     for mode in MODES {
         let cluster = RedisCluster::start_small();
-        let pair = Pair::over(&cluster.url(), None, mode, "").await;
+        let pair = Pair::over(&cluster.url(), None, mode, STEADY).await;
         let mut worst = Duration::ZERO;
         // The slot of the session, and the one that all channels are in.
         for _ in 0..4 {
@@ -387,13 +394,21 @@ async fn fifty_changes_of_claims_and_blocks() {
             let token = pair.known().await;
             operate("PATCH", "claims", serde_json::json!({ "n": n })).await;
             let changed = monotonic_now();
+            // When somebody was asked who did not know of it.
+            let mut late = Duration::ZERO;
             for client in &pair.clients {
                 assert_eq!(seen(client, &pair.one, &token).await, n, "{mode}");
                 until("the change", async || {
-                    seen(client, &pair.other, &token).await == n
+                    let asked = changed.elapsed();
+                    let knows = seen(client, &pair.other, &token).await == n;
+                    if !knows {
+                        late = late.max(asked);
+                    }
+                    knows
                 })
                 .await;
             }
+            assert!(late < BOUND + SLACK, "{mode}: {late:?}");
             changes.push(changed.elapsed());
             operate("PUT", "block", serde_json::json!({})).await;
             let blocked = monotonic_now();
@@ -404,7 +419,6 @@ async fn fifty_changes_of_claims_and_blocks() {
         }
         changes.sort();
         blocks.sort();
-        assert!(changes[49] < BOUND + SLACK, "{mode}: {:?}", changes[49]);
         println!(
             "{mode}: every worker of the other gateway has a change of claims after {:?} (median), {:?} (worst of 50); it refuses a blocked user after {:?}, {:?}",
             changes[25], changes[49], blocks[25], blocks[49]

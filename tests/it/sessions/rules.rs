@@ -224,7 +224,7 @@ async fn what_is_open_ends_without_a_near_cache() {
 async fn requests_under_way_end_unless_the_backend_acts_on_them() {
     let redis = RedisServer::start(&[]);
     let backend = ByHand::start().await;
-    let settings = "max_concurrent = 2\nqueue = 5\nqueue_timeout = \"60s\"";
+    let settings = "max_concurrent = 2\nqueue = 5\nqueue_timeout = \"60s\"\ntimeout = \"60s\"";
     let config = upstream_of(&[&backend.url], "required", settings)
         .replace("auth = \"required\"\n", "require.role = \"staff\"\n");
     let gateway = Gateway::on(&redis.url(""), &(OPERATOR.to_owned() + &config));

@@ -164,7 +164,9 @@ fn envoy(config: &str, gateway: SocketAddr, backend: &str) -> Option<Proxy> {
                 "port_value: 8080",
                 &format!("port_value: {}", gateway.port()),
             )
-            .replace("port_value: 9000", &format!("port_value: {backend}"));
+            .replace("port_value: 9000", &format!("port_value: {backend}"))
+            // A machine that runs all tests at once stands still now and then.
+            .replace("timeout: 3s", "timeout: 30s");
         let mut command = Command::new(&envoy);
         command.args([
             "--disable-hot-restart",
@@ -182,8 +184,11 @@ fn envoy(config: &str, gateway: SocketAddr, backend: &str) -> Option<Proxy> {
 fn haproxy(config: &str, lua: &str) -> Option<Proxy> {
     let haproxy = program("haproxy")?;
     Some(Proxy::Other(Server::start("haproxy", |port, folder| {
+        // A machine that runs all tests at once stands still now and then.
+        let lua = lua.replace("timeout = 3000", "timeout = 30000");
         let config = config
-            .replace("/etc/haproxy/hufu.lua", &write(folder, "hufu.lua", lua))
+            .replace("timeout connect 5s", "timeout connect 30s")
+            .replace("/etc/haproxy/hufu.lua", &write(folder, "hufu.lua", &lua))
             .replace("bind :80", &format!("bind 127.0.0.1:{port}"));
         let mut command = Command::new(&haproxy);
         command.args(["-db", "-f", &write(folder, "haproxy.cfg", &config)]);
