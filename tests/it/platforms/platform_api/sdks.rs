@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
+use hufu::clock::monotonic_now;
 use hufu::sandbox::SandboxSettings;
 use serde_json::{Value, json};
 use tokio::process::{Child, Command};
@@ -89,6 +90,7 @@ fn all_calls(gateway: &Gateway) -> (u64, u64) {
 #[tokio::test]
 async fn none_of_their_calls_fails_while_the_token_is_replaced() {
     let sdks = sdks();
+    let began = monotonic_now();
     let gateway = gateway_at(
         wechat(SandboxSettings {
             // A token rests after its fetch for a tenth of its life.
@@ -126,7 +128,9 @@ async fn none_of_their_calls_fails_while_the_token_is_replaced() {
         (expected..expected + 10).contains(&made),
         "{made} for {expected}"
     );
-    assert!((2..=3).contains(&fetches), "{fetches}");
+    // And one for each that comes near its end while a slow machine is at it.
+    let most = 3 + began.elapsed().as_secs() / 15;
+    assert!((2..=most).contains(&fetches), "{fetches}");
 }
 
 /// As SDKs of the authorizer's own: its id, and the client's secret.
