@@ -19,7 +19,7 @@ use crate::upstream_client::connection::Io;
 use crate::upstream_client::connector::{Connector, speaks_tls};
 
 /// How long an answer may take.
-const PATIENCE: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_secs(5);
 /// The check of every line.
 const CHECK: &str = "endpoint";
 

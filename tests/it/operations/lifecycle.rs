@@ -11,8 +11,9 @@ use crate::helpers::{
 async fn sigterm_announces_drains_and_ends_with_success() {
     let echo = echo_upstream();
     let config = format!(
-        "server.drain_grace = \"3s\"\nserver.drain_deadline = \"5s\"\n{}",
+        "server.drain_grace = \"8s\"\nserver.drain_deadline = \"30s\"\nserver.request_head_timeout = \"60s\"\n{}",
         echo.route("/", "none")
+            .replace("timeout = \"5s\"", "timeout = \"60s\"")
     );
     let mut gateway = Gateway::start(&config);
     let mut kept = gateway.connect().await;
@@ -36,7 +37,7 @@ async fn sigterm_announces_drains_and_ends_with_success() {
         resting.push(client);
     }
     let mut slow = gateway.connect().await;
-    slow.write_all(b"GET /slow/1500 HTTP/1.1\r\nHost: x\r\n\r\n")
+    slow.write_all(b"GET /slow/7000 HTTP/1.1\r\nHost: x\r\n\r\n")
         .await
         .unwrap();
     until("the slow request to be under way", async || {

@@ -95,7 +95,7 @@ async fn answer(stream: &mut TcpStream) -> Result<String, String> {
 async fn sigterm_under_load_loses_no_request() {
     let backend = Upstream::named("one");
     let config = format!(
-        "server.drain_grace = \"1s\"\nserver.drain_deadline = \"10s\"\n{}",
+        "server.drain_grace = \"5s\"\nserver.drain_deadline = \"30s\"\n{}",
         backend.route("/api", "none")
     );
     let mut leaving = Gateway::start(&config);

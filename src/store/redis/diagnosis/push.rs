@@ -15,7 +15,7 @@ use crate::store::redis::invalidation::announcement;
 use crate::store::settings::KeyPrefix;
 
 /// How long a message may take from `PUBLISH` to the subscription of the same login.
-const MESSAGE: Duration = Duration::from_secs(2);
+const MESSAGE: Duration = Duration::from_secs(5);
 
 /// What a server offers: a way, or why there is none.
 type Offered = Result<(), String>;

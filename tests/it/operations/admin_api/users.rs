@@ -453,18 +453,24 @@ async fn a_change_whose_operator_hung_up_is_logged_and_counted() {
 async fn a_change_of_which_nobody_knows_the_outcome_has_an_audit_line() {
     let redis = RedisServer::start(&[]);
     let link = Link::to(redis.port());
-    let gateway = gateway(&link.url(), "");
+    let times = "store.connect_timeout = \"3s\"\nstore.timeout = \"3s\"\n";
+    let gateway = gateway(&link.url(), times);
     change(&gateway, "alice", json!({"role": "staff"})).await;
     for (fault, outcome) in [
         (Fault::Say("OOM nothing more fits"), "failed"),
         (Fault::Lose, "unknown"),
     ] {
         link.set(fault);
-        let changed = change(&gateway, "alice", json!({"vip": true})).await;
-        let blocked = block(&gateway, "alice", json!({"reason": "fraud"})).await;
-        let lifted = admin(&gateway, "DELETE", &of("/block", "alice")).await;
-        let all = format!("/sessions?app=shop&user={}", openid("alice"));
-        let ended = admin(&gateway, "DELETE", &all).await;
+        let [lift, all] = [
+            of("/block", "alice"),
+            format!("/sessions?app=shop&user={}", openid("alice")),
+        ];
+        let (changed, blocked, lifted, ended) = tokio::join!(
+            change(&gateway, "alice", json!({"vip": true})),
+            block(&gateway, "alice", json!({"reason": "fraud"})),
+            admin(&gateway, "DELETE", &lift),
+            admin(&gateway, "DELETE", &all),
+        );
         assert_eq!(
             (changed.0, blocked.0, lifted.0, ended.0),
             (503, 503, 503, 503)
