@@ -20,6 +20,10 @@ use crate::store::claims_change::{ChangedRecords, patched};
 /// takes the change for newer than what it brings itself.
 const SLACK: Duration = Duration::from_millis(50);
 
+/// What the script answers: it has written; it came too late.
+const DONE: u8 = 1;
+const LATE: u8 = 2;
+
 /// How long a round waits after one in which others were first, from the first of them on, at most.
 const BETWEEN_ROUNDS: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(20));
 
@@ -36,6 +40,7 @@ impl RedisStore {
         affected: &AffectedSessions,
     ) -> Result<(ClaimsChange, Option<WritePlace>), StoreError> {
         let mut slack = SLACK;
+        let mut was_late = false;
         for round in 1..=ROUNDS {
             let began = monotonic_now();
             let (read, ids) = tokio::try_join!(self.read_state(user), self.index_of(user))?;
@@ -55,25 +60,36 @@ impl RedisStore {
             }
             // The script refuses what comes later, and the next round has more time.
             let at = read.now.plus(began.elapsed() + slack);
-            slack = (slack * 2).min(self.connector.operation_timeout());
+            slack = (slack * 2)
+                .max(began.elapsed())
+                .min(self.connector.operation_timeout());
             let state = match patched(before, patch, at, life) {
                 Ok(state) => state,
                 Err(error) => return Ok((ClaimsChange::Unfit(error), None)),
             };
             let script = self.update_script(user, &read.stored, &state, at, &records);
             affected.set(ids);
-            let (done, written): (bool, _) =
+            let (answer, written): (u8, _) =
                 self.revocations.start(&self.connector, &script).await?;
-            if done {
+            if answer == DONE {
                 return Ok((records.done(&state), Some(written)));
             }
             affected.none();
+            was_late = answer == LATE;
             // Who gives up between two rounds can say that nothing was changed.
             let time_of_one = began.elapsed();
             if first.elapsed() + time_of_one > self.connector.operation_timeout() {
                 break;
             }
             tokio::time::sleep(backoff::jittered(BETWEEN_ROUNDS.0, BETWEEN_ROUNDS.1, round)).await;
+        }
+        if was_late {
+            // An answer: it is known that nothing was written.
+            return Err(StoreError {
+                reason: "it answers too slowly for a change of claims; nothing was changed"
+                    .to_owned(),
+                answered: true,
+            });
         }
         Ok((ClaimsChange::Busy, None))
     }

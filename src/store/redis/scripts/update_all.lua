@@ -3,7 +3,8 @@
 -- KEYS: the user's hash, the user's state, then the records of the sessions that the caller knows of
 -- ARGV: the state as it was read ('': none), the new state, when it ends, until when it may be written; then for each session
 --       its name, what its record began with when it was read ('': there was none), the new record ('': it stays)
--- Answers 1: done; 0: nothing written, since something is not as it was read: read again.
+-- Answers 1: done; 0: nothing written, since something is not as it was read: read again; 2: nothing written, it came too late: read
+-- again, and allow more time.
 local user, state = KEYS[1], KEYS[2]
 local held = redis.call('GET', state) or ''
 -- A state is sealed for one call: finding it means that the call was repeated because its answer was lost.
@@ -12,8 +13,11 @@ if held == ARGV[2] then
 end
 local now = store_time()
 -- A login that reserves its code after the state's time takes the change for an older truth than its own.
-if held ~= ARGV[1] or now > tonumber(ARGV[4]) then
+if held ~= ARGV[1] then
   return 0
+end
+if now > tonumber(ARGV[4]) then
+  return 2
 end
 
 local known = {}
