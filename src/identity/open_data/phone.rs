@@ -40,7 +40,7 @@ enum Outcome {
 struct Answer {
     #[serde(flatten)]
     number: PhoneNumber,
-    /// Whether what the configuration names has become a claim.
+    /// Whether what the configuration names has become a claim, or it names nothing.
     #[serde(default)]
     kept: bool,
 }
@@ -230,24 +230,37 @@ impl OpenDataFlow {
         ticket: &[u8; 16],
     ) -> Result<PhoneNumber, OpenDataError> {
         let PhoneCode {
-            asker, app, code, ..
+            asker,
+            app,
+            code,
+            flight,
         } = came;
-        let (result, mut outcome) = self.lead(asker, app, code.expose()).await;
-        // Before the answer is stored, which says whether it is done.
-        if let Some(Outcome::Number(answer)) = &mut outcome {
-            answer.kept = self.keep_number(asker, app, &answer.number).await;
+        let (result, outcome) = self.lead(asker, app, code.expose()).await;
+        let sealed = outcome.as_ref().map(|outcome| flight.seal(outcome));
+        // At once: the number is paid for, and whoever dies while it becomes a claim leaves it to
+        // others.
+        self.settle(came, ticket, sealed.as_deref()).await;
+        if let Some(Outcome::Number(mut answer)) = outcome
+            && let Some(sealed) = sealed
+            && !answer.kept
+            && self.keep_number(asker, app, &answer.number).await
+        {
+            answer.kept = true;
+            let kept = flight.seal(&Outcome::Number(answer));
+            let codes = self.paid_codes();
+            if let Err(error) = codes.replace_answer(&flight.key, &sealed, &kept).await {
+                log::warn!(app = &*app.name, request_id = asker.request_id.as_str(); "phone: cannot note that the number is kept, so the same code keeps it again: {error}");
+            }
         }
-        self.settle(came, ticket, outcome.as_ref()).await;
         result
     }
 
-    /// Ends a reservation; `None`: the code is as good as before.
-    async fn settle(&self, came: &PhoneCode, ticket: &[u8; 16], outcome: Option<&Outcome>) {
+    /// Ends a reservation with a sealed outcome; `None`: the code is as good as before.
+    async fn settle(&self, came: &PhoneCode, ticket: &[u8; 16], sealed: Option<&[u8]>) {
         let PhoneCode {
             asker, app, flight, ..
         } = came;
-        let sealed = outcome.map(|outcome| flight.seal(outcome));
-        let answer = sealed.as_deref().map(|sealed| (sealed, CODE_LIFE));
+        let answer = sealed.map(|sealed| (sealed, CODE_LIFE));
         let why = match self.paid_codes().settle(&flight.key, ticket, answer).await {
             Err(error) => error.to_string(),
             Ok(Written::Stale | Written::Gone) if answer.is_some() => {
@@ -294,7 +307,7 @@ impl OpenDataFlow {
             Ok(Ok(number)) => {
                 let answer = Answer {
                     number: number.clone(),
-                    kept: false,
+                    kept: self.rules.keep.is_empty(),
                 };
                 (Ok(number), Some(Outcome::Number(answer)))
             }

@@ -133,4 +133,18 @@ impl LoginCodes for RedisStore {
             .watch("settle", self.settle_code(login, ticket, answer))
             .await
     }
+
+    async fn replace_answer(
+        &self,
+        login: &LoginKey,
+        answer: &[u8],
+        by: &[u8],
+    ) -> Result<Written, StoreError> {
+        let replaced = async {
+            let mut script = self.scripts.replace_answer.key(self.keys.login(login));
+            script.arg(answer).arg(by);
+            Ok(done(self.run(&script).await?))
+        };
+        self.meter.watch("replace_answer", replaced).await
+    }
 }
