@@ -286,8 +286,9 @@ impl Forward<'_> {
                 "The platform cannot be reached; it has not got the call.",
             ),
             CallError::Silent { .. } => (ErrorCode::PlatformTimeout, SILENT),
+            // Not the code of a call that was not made: backends repeat those without a thought.
             CallError::Broken { .. } | CallError::TooLarge { .. } => (
-                ErrorCode::PlatformUnavailable,
+                ErrorCode::PlatformError,
                 "The connection to the platform broke; it may have acted on the call.",
             ),
         };

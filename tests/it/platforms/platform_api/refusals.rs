@@ -10,8 +10,14 @@ use hufu::secret::Secret;
 use serde_json::{Value, json};
 
 use super::{OTHER_SECRET, SECRET, calls, client, client_with, gateway, gateway_at, wechat};
-use crate::helpers::{APPID, Gateway, GatewayBuilder, HttpAnswer, RedisServer, http, until};
+use crate::helpers::script::{Script, Step};
+use crate::helpers::{
+    APPID, Gateway, GatewayBuilder, HttpAnswer, RedisServer, Upstream, http, until,
+};
 use crate::platforms::PATIENT;
+
+/// An app beside the usual one.
+const GAME: &str = "wxfedcba9876543210";
 
 /// A refusal in the platform's words.
 #[track_caller]
@@ -222,9 +228,66 @@ async fn one_deadline_covers_the_call_with_all_that_belongs_to_it() {
         .await;
     assert_eq!(
         (answer.status(), answer.code()),
-        (503, Some("platform_unavailable"))
+        (502, Some("platform_error"))
     );
     assert_eq!(calls(&gateway, "msg_sec_check"), 3, "none is repeated");
+}
+
+/// A backend that repeats what is 503 would send a message twice.
+#[tokio::test]
+async fn a_call_that_may_have_been_acted_on_is_never_503() {
+    let token = r#"{"access_token":"real-token-1","expires_in":7200}"#;
+    let platform = Upstream::start(Script::answers("200 OK", token));
+    let config = |url: &str| {
+        let game =
+            format!("[apps.game]\nappid = \"{GAME}\"\nsecret = \"s\"\nbase_url = \"{url}\"\n");
+        client("").replace("\"shop\"", "\"game\"") + &game
+    };
+    let gateway = gateway(&config(&platform.url));
+    let path = "/cgi-bin/message/custom/send";
+    let message = json!({ "touser": "x", "msgtype": "text" });
+    // The answer to this is no matter: it is about the access token.
+    gateway.call(path, &message).await;
+    let sdk = gateway.asked_for_token(GAME, SECRET).await.json();
+    let sdk = sdk["access_token"].as_str().unwrap();
+
+    let begun = "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{\"errc";
+    for (script, what) in [
+        (Script::cut(), "closed"),
+        (Script::new([Step::Whole, Step::Reset]), "reset"),
+        (Script::at_end(begun).then_close(), "cut within the answer"),
+        (Script::at_end("nonsense\r\n\r\n").then_close(), "no HTTP"),
+    ] {
+        platform.set(script);
+        let before = platform.count("POST /cgi-bin/message/custom/send");
+        let answers = [
+            gateway.call(path, &message).await,
+            with_token(&gateway, path, sdk).await,
+        ];
+        for answer in answers {
+            let text = answer.text();
+            assert_eq!(
+                (answer.status(), answer.code()),
+                (502, Some("platform_error")),
+                "{what}: {text}"
+            );
+            assert!(text.contains("may have acted"), "{what}: {text}");
+            assert!(answer.get("retry-after").is_none(), "{what}");
+        }
+        let sent = platform.count("POST /cgi-bin/message/custom/send") - before;
+        assert_eq!(sent, 2, "{what}: each once");
+    }
+
+    // Where nothing listens nothing was sent. The token is still there.
+    gateway
+        .reload(&config("http://127.0.0.1:1"), "applied")
+        .await;
+    let answer = gateway.call(path, &message).await;
+    assert_eq!(
+        (answer.status(), answer.code()),
+        (503, Some("platform_unavailable"))
+    );
+    assert!(answer.text().contains("has not got the call"));
 }
 
 #[tokio::test]
