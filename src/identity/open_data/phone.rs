@@ -7,7 +7,6 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use tokio::sync::oneshot;
 
 use super::unstored::PaidCodes;
 use super::{Asker, OpenDataError, OpenDataFlow, Source};
@@ -40,7 +39,7 @@ enum Outcome {
 struct Answer {
     #[serde(flatten)]
     number: PhoneNumber,
-    /// Whether what the configuration names has become a claim, or it names nothing.
+    /// Whether what the configuration names has become a claim.
     #[serde(default)]
     kept: bool,
 }
@@ -63,7 +62,7 @@ impl OpenDataFlow {
     /// The number behind a code of the platform's phone number button. From the reservation on it
     /// goes on to the end whether or not its client waits: a code is good once, a phone that lost
     /// its connection comes again with the same one, and a reservation that nobody leads with would
-    /// lock it. Whoever waits for another's call does so only for a client that waits, too.
+    /// lock it.
     pub async fn phone_number(
         &self,
         asker: &Asker,
@@ -86,17 +85,14 @@ impl OpenDataFlow {
             }
         };
         let flow = self.clone();
-        let (client, _waits) = oneshot::channel();
         let call = detached(async move {
-            let found = flow.found_number(&came, token, &client).await;
+            let found = flow.found_number(&came, token).await;
             let outcome = match &found {
-                Ok(Some((_, outcome))) => outcome,
-                // Nobody hears it.
-                Ok(None) => return Err(OpenDataError::CodeLost),
+                Ok((_, outcome)) => outcome,
                 Err(error) => error.outcome(),
             };
             flow.count(&came.asker, "phone", outcome);
-            found.and_then(|found| Ok(found.ok_or(OpenDataError::CodeLost)?.0))
+            found.map(|(number, _)| number)
         });
         call.await.unwrap_or(Err(OpenDataError::CodeLost))
     }
@@ -144,13 +140,11 @@ impl OpenDataFlow {
     }
 
     /// The number, and the word for the metric. Without a token, only what the store has is found.
-    /// `None`: the client has left while somebody else had the code.
     async fn found_number(
         &self,
         came: &PhoneCode,
         token: Result<(), AppTokenError>,
-        client: &oneshot::Sender<()>,
-    ) -> Result<Option<(PhoneNumber, &'static str)>, OpenDataError> {
+    ) -> Result<(PhoneNumber, &'static str), OpenDataError> {
         let PhoneCode {
             asker, app, flight, ..
         } = came;
@@ -173,22 +167,16 @@ impl OpenDataFlow {
         let waits = matches!(first, Reservation::Pending { .. });
         let patience = app.provider.total_timeout() * STEPS + STORE_SHARE;
         let found = flight
-            .follow(&codes, first, CODE_LIFE, patience, || !client.is_closed())
-            .await?;
-        let Some(found) = found else {
-            return if client.is_closed() {
-                Ok(None)
-            } else {
-                Err(OpenDataError::CodeLost)
-            };
-        };
+            .follow(&codes, first, CODE_LIFE, patience)
+            .await?
+            .ok_or(OpenDataError::CodeLost)?;
         match found {
             Reserved::Settled(Outcome::Number(answer)) => {
                 // Once it is kept, an operator may have removed it since.
                 if comes_again && !answer.kept {
                     self.keep_number(asker, app, &answer.number).await;
                 }
-                Ok(Some((answer.number, "replayed")))
+                Ok((answer.number, "replayed"))
             }
             Reserved::Settled(Outcome::BadCode(platform_code)) => Err(OpenDataError::CodeInvalid {
                 platform_code,
@@ -201,7 +189,7 @@ impl OpenDataFlow {
                     return Err(error);
                 }
                 let number = self.lead_and_settle(came, &ticket).await?;
-                Ok(Some((number, "ok")))
+                Ok((number, "ok"))
             }
         }
     }
@@ -230,37 +218,24 @@ impl OpenDataFlow {
         ticket: &[u8; 16],
     ) -> Result<PhoneNumber, OpenDataError> {
         let PhoneCode {
-            asker,
-            app,
-            code,
-            flight,
+            asker, app, code, ..
         } = came;
-        let (result, outcome) = self.lead(asker, app, code.expose()).await;
-        let sealed = outcome.as_ref().map(|outcome| flight.seal(outcome));
-        // At once: the number is paid for, and whoever dies while it becomes a claim leaves it to
-        // others.
-        self.settle(came, ticket, sealed.as_deref()).await;
-        if let Some(Outcome::Number(mut answer)) = outcome
-            && let Some(sealed) = sealed
-            && !answer.kept
-            && self.keep_number(asker, app, &answer.number).await
-        {
-            answer.kept = true;
-            let kept = flight.seal(&Outcome::Number(answer));
-            let codes = self.paid_codes();
-            if let Err(error) = codes.replace_answer(&flight.key, &sealed, &kept).await {
-                log::warn!(app = &*app.name, request_id = asker.request_id.as_str(); "phone: cannot note that the number is kept, so the same code keeps it again: {error}");
-            }
+        let (result, mut outcome) = self.lead(asker, app, code.expose()).await;
+        // Before the answer is stored, which says whether it is done.
+        if let Some(Outcome::Number(answer)) = &mut outcome {
+            answer.kept = self.keep_number(asker, app, &answer.number).await;
         }
+        self.settle(came, ticket, outcome.as_ref()).await;
         result
     }
 
-    /// Ends a reservation with a sealed outcome; `None`: the code is as good as before.
-    async fn settle(&self, came: &PhoneCode, ticket: &[u8; 16], sealed: Option<&[u8]>) {
+    /// Ends a reservation; `None`: the code is as good as before.
+    async fn settle(&self, came: &PhoneCode, ticket: &[u8; 16], outcome: Option<&Outcome>) {
         let PhoneCode {
             asker, app, flight, ..
         } = came;
-        let answer = sealed.map(|sealed| (sealed, CODE_LIFE));
+        let sealed = outcome.map(|outcome| flight.seal(outcome));
+        let answer = sealed.as_deref().map(|sealed| (sealed, CODE_LIFE));
         let why = match self.paid_codes().settle(&flight.key, ticket, answer).await {
             Err(error) => error.to_string(),
             Ok(Written::Stale | Written::Gone) if answer.is_some() => {
@@ -307,7 +282,7 @@ impl OpenDataFlow {
             Ok(Ok(number)) => {
                 let answer = Answer {
                     number: number.clone(),
-                    kept: self.rules.keep.is_empty(),
+                    kept: false,
                 };
                 (Ok(number), Some(Outcome::Number(answer)))
             }

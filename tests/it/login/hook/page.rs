@@ -1,6 +1,8 @@
 //! The examples of the page, as they stand there.
 
+use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 use serde_json::json;
 
@@ -16,12 +18,31 @@ fn example(language: &str) -> String {
     example.split_once("```").unwrap().0.to_owned()
 }
 
+/// With an empty secret everybody could sign.
+async fn refuses_to_start_without_a_secret(code: &str, file: &str, interpreter: &Path) {
+    let folder = tempfile::tempdir().unwrap();
+    let script = folder.path().join(file);
+    std::fs::write(&script, code).unwrap();
+    for secret in [None, Some(""), Some("too-short-to-be-a-secret")] {
+        let mut command = tokio::process::Command::new(interpreter);
+        command.arg(&script).env("PORT", "0").kill_on_drop(true);
+        command.env_remove("HUFU_HOOK_SECRET");
+        command.envs(secret.map(|secret| ("HUFU_HOOK_SECRET", secret)));
+        let ended = tokio::time::timeout(Duration::from_secs(60), command.output()).await;
+        let output = ended.expect("it serves without a secret").unwrap();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success(), "{file}, {secret:?}");
+        assert!(errors.contains("HUFU_HOOK_SECRET"), "{file}: {errors}");
+    }
+}
+
 /// Runs the example behind a gateway, and asks it what a gateway does not ask.
 async fn check(language: &'static str, file: &'static str, interpreter: &str) {
     let Some(interpreter) = program(interpreter) else {
         return;
     };
     let code = example(language);
+    refuses_to_start_without_a_secret(&code, file, &interpreter).await;
     let server = Server::start(language, |port, folder| {
         std::fs::write(folder.join(file), &code).unwrap();
         let mut command = Command::new(&interpreter);

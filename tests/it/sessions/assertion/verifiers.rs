@@ -201,6 +201,7 @@ async fn the_verifiers_of_the_page_take_the_gateway_at_its_word_and_nobody_else(
         ),
         signed(&key, &header, &without(&claims, "iss")),
         signed(&key, &header, &without(&claims, "exp")),
+        signed(&key, &header, &without(&claims, "iat")),
         signed(&key, &header, &without(&claims, "sub")),
         signed(&key, &header, &moved(&claims, -125)),
         format!("{head}.{changed}.{signature}"),
