@@ -73,6 +73,15 @@ pub struct NewToken<'a> {
     pub rest: Duration,
 }
 
+impl NewToken<'_> {
+    /// When it ends, at the latest: the platform counts from when it was asked, or later, and
+    /// whatever holds up the answer makes no token good for longer.
+    #[must_use]
+    pub fn ends(&self) -> UnixMillis {
+        self.fetched_at.plus(self.expires_in)
+    }
+}
+
 /// Keeps platforms' tokens, and says who fetches the next one.
 #[async_trait]
 pub trait PlatformTokens: Send + Sync {

@@ -37,8 +37,7 @@ impl MemoryStore {
         let lease = self.keys.token_lease(name);
         let written = entries.settle(&lease, ticket, Some((ticket, token.rest)), now);
         if written == Written::Done {
-            let ends = now.plus(token.expires_in);
-            self.put_token(entries, name, token.text, token.fetched_at, ends);
+            self.put_token(entries, name, token.text, token.fetched_at, token.ends());
         }
         written
     }

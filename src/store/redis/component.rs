@@ -128,10 +128,9 @@ impl RedisStore {
         script.key(self.keys.token_lease(name));
         script.key(self.keys.authorizers(&name.appid));
         script.arg(ticket).arg(sealed);
+        script.arg(token.ends().0);
         // Redis refuses an expiry of nothing.
-        for span in [token.expires_in, token.rest] {
-            script.arg(millis(span).max(1));
-        }
+        script.arg(millis(token.rest).max(1));
         let fresh = refresh_token.text;
         script
             .arg(name.authorizer.as_deref())

@@ -120,10 +120,9 @@ impl PlatformTokens for RedisStore {
             let mut script = self.scripts.keep_token.key(key);
             script.key(self.keys.token_lease(name));
             script.arg(ticket).arg(sealed);
+            script.arg(token.ends().0);
             // Redis refuses an expiry of nothing.
-            for span in [token.expires_in, token.rest] {
-                script.arg(millis(span).max(1));
-            }
+            script.arg(millis(token.rest).max(1));
             Ok(done(self.run(&script).await?))
         };
         self.meter.watch("keep_token", keep).await

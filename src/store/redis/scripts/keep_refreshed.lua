@@ -2,7 +2,7 @@
 -- if the lease has lapsed, since the platform may take no other one any more.
 --
 -- KEYS: the token, its lease, the component's authorizers
--- ARGV: the holder's ticket, the sealed token, how long it is good and how long it rests, both in milliseconds, the
+-- ARGV: the holder's ticket, the sealed token, when it ends and how long it rests, both in milliseconds, the
 -- authorizer, the sealed refresh token, the mark of the refresh token that was used
 -- Answers 2: both are stored; 1: the lease had lapsed, and only the refresh token is; 0: the authorizer has withdrawn or
 -- authorised anew meanwhile, and nothing is.
@@ -20,6 +20,6 @@ redis.call('HSET', KEYS[3], ARGV[5], ARGV[6])
 if redis.call('GET', KEYS[2]) ~= 'P' .. ARGV[1] then
   return 1
 end
-redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
+redis.call('SET', KEYS[1], ARGV[2], 'PXAT', ARGV[3])
 redis.call('SET', KEYS[2], 'R' .. ARGV[1], 'PX', ARGV[4])
 return 2

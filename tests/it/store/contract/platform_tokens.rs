@@ -15,6 +15,7 @@ suite![
     one_fetches_and_the_others_find_what_it_stored,
     a_lapsed_lease_goes_to_the_next_and_the_late_token_is_thrown_away,
     a_lease_that_is_given_up_is_free_at_once,
+    a_token_counts_from_its_lease,
     only_the_token_that_failed_is_replaced,
     a_fresh_token_rests,
     a_token_ends_by_itself,
@@ -122,6 +123,20 @@ async fn a_lease_that_is_given_up_is_free_at_once(h: &Harness) {
     assert_eq!(given_up, Written::Done);
     assert!(h.look().await.is_empty());
     leader(h, None, HOUR).await;
+}
+
+/// Time that passes before it is stored is time of the token.
+async fn a_token_counts_from_its_lease(h: &Harness) {
+    let (now, ticket) = leader(h, None, HOUR).await;
+    let long_ago = UnixMillis(now.0 - 45 * 60 * 1000);
+    assert_eq!(
+        keep(h, (long_ago, ticket), "t1", HOUR, SHORT).await,
+        Written::Done
+    );
+    let TokenLease::Found(token) = lease(h, None, HOUR).await else {
+        panic!("it is stored")
+    };
+    assert!(token.expires_in <= HOUR / 4, "{:?}", token.expires_in);
 }
 
 async fn only_the_token_that_failed_is_replaced(h: &Harness) {
