@@ -107,13 +107,15 @@ impl CodeOf {
 
     /// Waits while somebody else exchanges the code. A leader that dies leaves a reservation that
     /// lapses, and the next one to look becomes the leader. `None`: it has taken longer than
-    /// `patience`, here or since the reservation was made for `lease`.
+    /// `patience`, here or since the reservation was made for `lease`; or `is_wanted` said no,
+    /// which is asked before each further look.
     pub(super) async fn follow<Outcome: DeserializeOwned>(
         &self,
         codes: &dyn LoginCodes,
         first: Reservation,
         lease: Duration,
         patience: Duration,
+        is_wanted: impl Fn() -> bool,
     ) -> Result<Option<Reserved<Outcome>>, StoreError> {
         let mut seen = first;
         let mut first_seen = None;
@@ -134,6 +136,9 @@ impl CodeOf {
                 break;
             }
             tokio::time::sleep(backoff::jittered(FOLLOW.0, FOLLOW.1, attempt)).await;
+            if !is_wanted() {
+                break;
+            }
             seen = codes.reserve(&self.key, lease).await?;
         }
         Ok(None)

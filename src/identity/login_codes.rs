@@ -49,4 +49,13 @@ pub trait LoginCodes: Send + Sync {
         ticket: &[u8; 16],
         answer: Option<(&[u8], Duration)>,
     ) -> Result<Written, StoreError>;
+
+    /// Puts another answer in the place of this one, for as long as this one would have been kept.
+    /// `Stale`: it is not there any more.
+    async fn replace_answer(
+        &self,
+        login: &LoginKey,
+        answer: &[u8],
+        by: &[u8],
+    ) -> Result<Written, StoreError>;
 }

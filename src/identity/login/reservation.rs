@@ -62,7 +62,7 @@ impl LoginFlow {
         }
         // Bounded by two leases, a dead leader's and its successor's.
         let found = login
-            .follow(&*self.codes, reserved?, lease, 2 * lease)
+            .follow(&*self.codes, reserved?, lease, 2 * lease, || true)
             .await?
             .ok_or(PlatformTrouble::Unavailable {
                 retry_after: Duration::from_secs(1),

@@ -7,6 +7,7 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use tokio::sync::oneshot;
 
 use super::unstored::PaidCodes;
 use super::{Asker, OpenDataError, OpenDataFlow, Source};
@@ -39,7 +40,7 @@ enum Outcome {
 struct Answer {
     #[serde(flatten)]
     number: PhoneNumber,
-    /// Whether what the configuration names has become a claim.
+    /// Whether what the configuration names has become a claim, or it names nothing.
     #[serde(default)]
     kept: bool,
 }
@@ -62,7 +63,7 @@ impl OpenDataFlow {
     /// The number behind a code of the platform's phone number button. From the reservation on it
     /// goes on to the end whether or not its client waits: a code is good once, a phone that lost
     /// its connection comes again with the same one, and a reservation that nobody leads with would
-    /// lock it.
+    /// lock it. Whoever waits for another's call does so only for a client that waits, too.
     pub async fn phone_number(
         &self,
         asker: &Asker,
@@ -85,14 +86,17 @@ impl OpenDataFlow {
             }
         };
         let flow = self.clone();
+        let (client, _waits) = oneshot::channel();
         let call = detached(async move {
-            let found = flow.found_number(&came, token).await;
+            let found = flow.found_number(&came, token, &client).await;
             let outcome = match &found {
-                Ok((_, outcome)) => outcome,
+                Ok(Some((_, outcome))) => outcome,
+                // Nobody hears it.
+                Ok(None) => return Err(OpenDataError::CodeLost),
                 Err(error) => error.outcome(),
             };
             flow.count(&came.asker, "phone", outcome);
-            found.map(|(number, _)| number)
+            found.and_then(|found| Ok(found.ok_or(OpenDataError::CodeLost)?.0))
         });
         call.await.unwrap_or(Err(OpenDataError::CodeLost))
     }
@@ -140,11 +144,13 @@ impl OpenDataFlow {
     }
 
     /// The number, and the word for the metric. Without a token, only what the store has is found.
+    /// `None`: the client has left while somebody else had the code.
     async fn found_number(
         &self,
         came: &PhoneCode,
         token: Result<(), AppTokenError>,
-    ) -> Result<(PhoneNumber, &'static str), OpenDataError> {
+        client: &oneshot::Sender<()>,
+    ) -> Result<Option<(PhoneNumber, &'static str)>, OpenDataError> {
         let PhoneCode {
             asker, app, flight, ..
         } = came;
@@ -167,16 +173,22 @@ impl OpenDataFlow {
         let waits = matches!(first, Reservation::Pending { .. });
         let patience = app.provider.total_timeout() * STEPS + STORE_SHARE;
         let found = flight
-            .follow(&codes, first, CODE_LIFE, patience)
-            .await?
-            .ok_or(OpenDataError::CodeLost)?;
+            .follow(&codes, first, CODE_LIFE, patience, || !client.is_closed())
+            .await?;
+        let Some(found) = found else {
+            return if client.is_closed() {
+                Ok(None)
+            } else {
+                Err(OpenDataError::CodeLost)
+            };
+        };
         match found {
             Reserved::Settled(Outcome::Number(answer)) => {
                 // Once it is kept, an operator may have removed it since.
                 if comes_again && !answer.kept {
                     self.keep_number(asker, app, &answer.number).await;
                 }
-                Ok((answer.number, "replayed"))
+                Ok(Some((answer.number, "replayed")))
             }
             Reserved::Settled(Outcome::BadCode(platform_code)) => Err(OpenDataError::CodeInvalid {
                 platform_code,
@@ -189,7 +201,7 @@ impl OpenDataFlow {
                     return Err(error);
                 }
                 let number = self.lead_and_settle(came, &ticket).await?;
-                Ok((number, "ok"))
+                Ok(Some((number, "ok")))
             }
         }
     }
@@ -218,24 +230,37 @@ impl OpenDataFlow {
         ticket: &[u8; 16],
     ) -> Result<PhoneNumber, OpenDataError> {
         let PhoneCode {
-            asker, app, code, ..
+            asker,
+            app,
+            code,
+            flight,
         } = came;
-        let (result, mut outcome) = self.lead(asker, app, code.expose()).await;
-        // Before the answer is stored, which says whether it is done.
-        if let Some(Outcome::Number(answer)) = &mut outcome {
-            answer.kept = self.keep_number(asker, app, &answer.number).await;
+        let (result, outcome) = self.lead(asker, app, code.expose()).await;
+        let sealed = outcome.as_ref().map(|outcome| flight.seal(outcome));
+        // At once: the number is paid for, and whoever dies while it becomes a claim leaves it to
+        // others.
+        self.settle(came, ticket, sealed.as_deref()).await;
+        if let Some(Outcome::Number(mut answer)) = outcome
+            && let Some(sealed) = sealed
+            && !answer.kept
+            && self.keep_number(asker, app, &answer.number).await
+        {
+            answer.kept = true;
+            let kept = flight.seal(&Outcome::Number(answer));
+            let codes = self.paid_codes();
+            if let Err(error) = codes.replace_answer(&flight.key, &sealed, &kept).await {
+                log::warn!(app = &*app.name, request_id = asker.request_id.as_str(); "phone: cannot note that the number is kept, so the same code keeps it again: {error}");
+            }
         }
-        self.settle(came, ticket, outcome.as_ref()).await;
         result
     }
 
-    /// Ends a reservation; `None`: the code is as good as before.
-    async fn settle(&self, came: &PhoneCode, ticket: &[u8; 16], outcome: Option<&Outcome>) {
+    /// Ends a reservation with a sealed outcome; `None`: the code is as good as before.
+    async fn settle(&self, came: &PhoneCode, ticket: &[u8; 16], sealed: Option<&[u8]>) {
         let PhoneCode {
             asker, app, flight, ..
         } = came;
-        let sealed = outcome.map(|outcome| flight.seal(outcome));
-        let answer = sealed.as_deref().map(|sealed| (sealed, CODE_LIFE));
+        let answer = sealed.map(|sealed| (sealed, CODE_LIFE));
         let why = match self.paid_codes().settle(&flight.key, ticket, answer).await {
             Err(error) => error.to_string(),
             Ok(Written::Stale | Written::Gone) if answer.is_some() => {
@@ -282,7 +307,7 @@ impl OpenDataFlow {
             Ok(Ok(number)) => {
                 let answer = Answer {
                     number: number.clone(),
-                    kept: false,
+                    kept: self.rules.keep.is_empty(),
                 };
                 (Ok(number), Some(Outcome::Number(answer)))
             }

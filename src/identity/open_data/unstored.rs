@@ -31,6 +31,17 @@ impl UnstoredAnswers {
         }
     }
 
+    /// Whether it was there.
+    fn replace(&self, code: &LoginKey, answer: &[u8], by: &[u8]) -> bool {
+        match self.0.lock().get_mut(code) {
+            Some((held, _)) if held == answer => {
+                *held = by.to_vec();
+                true
+            }
+            _ => false,
+        }
+    }
+
     fn find(&self, code: &LoginKey) -> Option<Vec<u8>> {
         let answers = self.0.lock();
         let (answer, end) = answers.get(code)?;
@@ -71,6 +82,18 @@ impl LoginCodes for PaidCodes<'_> {
         }
         settled
     }
+
+    async fn replace_answer(
+        &self,
+        code: &LoginKey,
+        answer: &[u8],
+        by: &[u8],
+    ) -> Result<Written, StoreError> {
+        if self.unstored.replace(code, answer, by) {
+            return Ok(Written::Done);
+        }
+        self.store.replace_answer(code, answer, by).await
+    }
 }
 
 #[cfg(test)]
@@ -97,6 +120,15 @@ mod tests {
         ) -> Result<Written, StoreError> {
             Ok(Written::Stale)
         }
+
+        async fn replace_answer(
+            &self,
+            _: &LoginKey,
+            _: &[u8],
+            _: &[u8],
+        ) -> Result<Written, StoreError> {
+            Ok(Written::Stale)
+        }
     }
 
     #[tokio::test]
@@ -116,6 +148,14 @@ mod tests {
         let _ = codes.settle(&code, &[1; 16], paid).await.unwrap();
         match codes.reserve(&code, life).await.unwrap() {
             Reservation::Settled { answer, .. } => assert_eq!(answer, b"number"),
+            other => panic!("{other:?}"),
+        }
+        let replaced = codes.replace_answer(&code, b"another", b"other").await;
+        assert_eq!(replaced.unwrap(), Written::Stale);
+        let replaced = codes.replace_answer(&code, b"number", b"kept").await;
+        assert_eq!(replaced.unwrap(), Written::Done);
+        match codes.reserve(&code, life).await.unwrap() {
+            Reservation::Settled { answer, .. } => assert_eq!(answer, b"kept"),
             other => panic!("{other:?}"),
         }
     }

@@ -44,4 +44,22 @@ impl LoginCodes for MemoryStore {
             Ok(entries.settle(&self.keys.login(login), ticket, answer, now))
         })
     }
+
+    async fn replace_answer(
+        &self,
+        login: &LoginKey,
+        answer: &[u8],
+        by: &[u8],
+    ) -> Result<Written, StoreError> {
+        self.run("replace_answer", |entries, now| {
+            let key = self.keys.login(login);
+            match entries.value(&key) {
+                Some(StoredValue::Settled(held)) if held == answer => {}
+                _ => return Ok(Written::Stale),
+            }
+            let end = now.plus(entries.left(&key, now));
+            entries.put(key, end, StoredValue::Settled(by.to_vec()));
+            Ok(Written::Done)
+        })
+    }
 }

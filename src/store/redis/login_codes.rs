@@ -9,10 +9,19 @@ use super::sessions::RedisStore;
 use crate::clock::millis;
 use crate::crypto::random;
 use crate::identity::{LoginCodes, Reservation};
-use crate::redis_client::Invocation;
+use crate::redis_client::{Invocation, Request};
 use crate::session::store::{LoginKey, Settlement};
 use crate::session::{StoreError, Written};
 
+/// How many let go of codes at once. A store that is down for long is left alone.
+pub(super) const MOST_RELEASES: usize = 64;
+/// How long each try to let a code go waits. A slow server may carry the reservation out after the
+/// first.
+const RELEASE_AFTER: [Duration; 3] = [
+    Duration::ZERO,
+    Duration::from_secs(1),
+    Duration::from_secs(4),
+];
 /// How long a reservation stands again whose answer was withdrawn: it is settled at once.
 const REOPENED: Duration = Duration::from_secs(2);
 
@@ -27,6 +36,28 @@ impl RedisStore {
         let mut script = self.scripts.settle.key(self.keys.login(login));
         script.arg(ticket).arg(answer).arg(millis(keep));
         Ok(done(self.run(&script).await?))
+    }
+
+    /// Lets a code go in the background that may have been reserved, though nobody has heard so:
+    /// this ticket comes to nobody, and a phone code's reservation lives for minutes.
+    fn release_unheard(&self, login: &LoginKey, ticket: [u8; 16]) {
+        let Ok(permit) = self.releases.clone().try_acquire_owned() else {
+            return;
+        };
+        let connector = self.connector.clone();
+        let scripts = self.scripts.clone();
+        let key = self.keys.login(login);
+        tokio::spawn(async move {
+            let _permit = permit;
+            let mut script = scripts.settle.key(key);
+            script.arg(&ticket).arg("").arg(0);
+            for pause in RELEASE_AFTER {
+                tokio::time::sleep(pause).await;
+                if let Ok(true) = connector.call(&Request::Script(&script)).await {
+                    return;
+                }
+            }
+        });
     }
 
     /// Takes an answer back whose session does not exist. As far as possible: what cannot be taken
@@ -68,8 +99,8 @@ pub(super) fn done(done: bool) -> Written {
 #[async_trait]
 impl LoginCodes for RedisStore {
     async fn reserve(&self, login: &LoginKey, lease: Duration) -> Result<Reservation, StoreError> {
+        let ticket: [u8; 16] = random::bytes();
         let reserved = async {
-            let ticket: [u8; 16] = random::bytes();
             let mut script = self.scripts.reserve.key(self.keys.login(login));
             // Redis refuses an expiry of nothing.
             script.arg(&ticket).arg(millis(lease).max(1));
@@ -85,7 +116,11 @@ impl LoginCodes for RedisStore {
                 _ => Reservation::Settled { now, answer },
             })
         };
-        self.meter.watch("reserve", reserved).await
+        let reserved = self.meter.watch("reserve", reserved).await;
+        if reserved.as_ref().is_err_and(|error| !error.answered) {
+            self.release_unheard(login, ticket);
+        }
+        reserved
     }
 
     async fn settle(
@@ -97,5 +132,19 @@ impl LoginCodes for RedisStore {
         self.meter
             .watch("settle", self.settle_code(login, ticket, answer))
             .await
+    }
+
+    async fn replace_answer(
+        &self,
+        login: &LoginKey,
+        answer: &[u8],
+        by: &[u8],
+    ) -> Result<Written, StoreError> {
+        let replaced = async {
+            let mut script = self.scripts.replace_answer.key(self.keys.login(login));
+            script.arg(answer).arg(by);
+            Ok(done(self.run(&script).await?))
+        };
+        self.meter.watch("replace_answer", replaced).await
     }
 }

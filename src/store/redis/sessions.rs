@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use redis::{FromRedisValue, cmd};
+use tokio::sync::Semaphore;
 
 use super::affected::AffectedSessions;
 use super::invalidation::server_clock::store_time;
 use super::invalidation::{Invalidation, Tracker};
+use super::login_codes::MOST_RELEASES;
 use super::naming_check::NamingCheck;
 use super::replica_wait::Revocations;
 use super::scripts::Scripts;
@@ -27,10 +29,12 @@ use crate::store::sealed::Sealer;
 
 /// The store in Redis, over the connections of a worker or of the process.
 pub struct RedisStore {
-    pub(super) connector: Topology,
+    pub(super) connector: Arc<Topology>,
     pub(super) revocations: Revocations,
     pub(super) scripts: Arc<Scripts>,
     pub(super) turns: Arc<Turns>,
+    /// Those that let go of codes; see `login_codes`.
+    pub(super) releases: Arc<Semaphore>,
     pub(super) keys: Keys,
     pub(super) sealer: Sealer,
     pub(super) meter: Meter,
@@ -86,9 +90,10 @@ impl RedisStore {
         let metrics = meter.metrics();
         Self {
             revocations: Revocations::new(wait_replicas, metrics),
-            connector: Topology::new(&deployment, metrics, connections),
+            connector: Arc::new(Topology::new(&deployment, metrics, connections)),
             scripts,
             turns,
+            releases: Arc::new(Semaphore::new(MOST_RELEASES)),
             keys,
             sealer,
             meter,

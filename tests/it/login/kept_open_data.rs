@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use hufu::crypto::encoding::{base64, from_base64};
 use hufu::sandbox::SandboxSettings;
+use nix::sys::signal::Signal;
 use serde_json::{Map, Value, json};
 
 use super::open_data::{asked, fault};
@@ -288,4 +289,29 @@ async fn a_store_that_fails_loses_no_phone_number() {
     let kept = json!({ "phone": number["phone_number"] });
     assert_eq!(claims(&gateway, &token).await, kept);
     assert_eq!(gateway.wechat.platform.calls("getuserphonenumber"), 1);
+}
+
+/// The number was paid for, and what becomes of the claim waits for a replica that is not there.
+#[tokio::test]
+async fn a_gateway_that_dies_while_it_keeps_a_number_leaves_it_to_the_others() {
+    let redis = RedisServer::start(&[]);
+    let options = format!("store.wait_replicas = 1\nstore.timeout = \"20s\"\n{KEEP}");
+    let dying = Gateway::on(&redis.url(""), &options);
+    let other = dying.sibling();
+    let token = dying.token("alice").await;
+    let code = dying.wechat.platform.phone_code(APPID, "alice");
+    let request = dying.post("/auth/phone").bearer_auth(&token);
+    let request = request.json(&json!({ "code": code }));
+    let request = tokio::spawn(request.try_send());
+    until("a wait for the replica", async || {
+        let clients: String = redis.ask(&["INFO", "clients"]).unwrap();
+        clients.contains("blocked_clients:1\r")
+    })
+    .await;
+    dying.signal(Signal::SIGKILL);
+    let _ = request.await.unwrap();
+    let (status, answer) = phone(&other, &token, &code).await;
+    assert_eq!(status, 200, "{answer}");
+    let calls = other.wechat.platform.calls("getuserphonenumber");
+    assert_eq!(calls, 1);
 }

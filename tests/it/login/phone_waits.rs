@@ -245,3 +245,32 @@ async fn a_client_that_leaves_while_its_turn_comes_gets_its_number_later() {
     assert_eq!(status, 200, "{answer}");
     assert_eq!(calls(&gateway), 2, "that of the dead, and one more");
 }
+
+#[tokio::test]
+async fn a_client_that_leaves_while_another_has_its_code_asks_no_more() {
+    let redis = RedisServer::start(&[]);
+    let options = "apps.shop.timeout = \"20s\"\n";
+    let dying = Gateway::on(&redis.url(""), options);
+    let gateway = dying.sibling();
+    let (token, code) = (dying.token("alice").await, code(&dying));
+    let reserved = left_by(&dying, &redis, &token, &code).await;
+    let before = looks(&redis);
+    let client = sent(&gateway, &token, &code).await;
+    until("three looks", async || looks(&redis) > before + 2).await;
+    drop(client);
+    // Whoever waits looks five times a second.
+    until("the last look", async || {
+        let before = looks(&redis);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        looks(&redis) == before
+    })
+    .await;
+    redis.ask::<()>(&["DEL", &reserved]).unwrap();
+    let (status, answer) = phone(&gateway, &token, &code).await;
+    assert_eq!(status, 200, "{answer}");
+    assert_eq!(calls(&gateway), 2, "that of the dead, and one more");
+    let labels = "app=\"shop\",operation=\"phone\",outcome=\"ok\"";
+    gateway
+        .counts(&format!("hufu_open_data_total{{{labels}}}"), 1)
+        .await;
+}

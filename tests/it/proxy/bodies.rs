@@ -101,15 +101,16 @@ async fn an_early_answer_does_not_cut_the_upload_short() {
         let chunked = framing.starts_with('T');
         let upstream = Upstream::start(Script::at_head(ok()));
         let gateway = Gateway::start(&upstream.route("/", "none"));
-        let mut client = gateway.connect().await;
+        let mut client = gateway.probe().await;
         client
-            .write_all(format!("POST /upload HTTP/1.1\r\nHost: x\r\n{framing}\r\n\r\n").as_bytes())
-            .await
-            .unwrap();
-        let answer = probe::read(&mut client).await;
+            .send(format!(
+                "POST /upload HTTP/1.1\r\nHost: x\r\n{framing}\r\n\r\n"
+            ))
+            .await;
+        let answer = client.answer("POST").await;
         assert_eq!(
-            (answer.status, answer.body(), answer.closed),
-            (200, "ok", false),
+            (answer.status(), answer.text().as_str()),
+            (200, "ok"),
             "the answer does not wait for the upload"
         );
         for _ in 0..PIECES {
@@ -119,10 +120,10 @@ async fn an_early_answer_does_not_cut_the_upload_short() {
             } else {
                 piece
             };
-            client.write_all(piece.as_bytes()).await.unwrap();
+            client.send(piece).await;
         }
         if chunked {
-            client.write_all(b"0\r\n\r\n").await.unwrap();
+            client.send("0\r\n\r\n").await;
         }
         until("the whole body upstream", async || {
             let body = upstream.connections()[0].body().to_vec();

@@ -1,9 +1,9 @@
-//! With pub/sub, revocations that Redis has carried out and whose answers are lost or wait for
-//! replicas: the other gateways learn of them all the same.
+//! What Redis has carried out and whose answers are lost or wait for replicas. With pub/sub, the
+//! other gateways learn of revocations all the same. Reservations are let go.
 
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::future::{Either, LocalBoxFuture, join_all, select};
@@ -18,7 +18,7 @@ use hufu::store::{InvalidationChoice, InvalidationMode, StoreHandle, StoreSettin
 
 use crate::helpers::{
     CACHE, Fault, HOUR, Link, RedisServer, Two, follows, new_session,
-    store::{settings, user},
+    store::{Harness, settings, user},
     two_stores::found,
     until,
 };
@@ -243,6 +243,27 @@ async fn an_eviction_is_announced_when_a_connection_that_closed_made_the_login_r
         !found(&two.near.load(&loss.id).await.unwrap())
     })
     .await;
+}
+
+/// Whoever made it does not know its ticket.
+#[tokio::test]
+async fn a_reservation_whose_answer_is_lost_is_let_go() {
+    let redis = RedisServer::start(&[]);
+    let link = Link::to(redis.port());
+    let settings = StoreSettings {
+        connect_timeout: Duration::from_secs(20),
+        timeout: Duration::from_secs(2),
+        ..settings(&link.url())
+    };
+    let h = Harness::with_settings(&settings, &redis.url(""));
+    let before_lost = Arc::new(AtomicUsize::new(1));
+    link.set(Fault::LoseOne("EVALSHA", before_lost.clone()));
+    until("the answer to be lost", async || {
+        let reserved = h.codes().reserve(&[1; 16], HOUR).await;
+        reserved.is_err() && before_lost.load(Ordering::SeqCst) != 1
+    })
+    .await;
+    until("the code to be free", async || h.look().await.is_empty()).await;
 }
 
 /// A gateway that was killed has announced nothing.

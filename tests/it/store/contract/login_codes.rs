@@ -14,6 +14,7 @@ suite![
     a_freed_code_can_be_reserved_again,
     a_lapsed_reservation_goes_to_the_next,
     an_answer_is_kept_for_its_time,
+    an_answer_that_replaces_another_lives_as_long,
 ];
 
 pub(super) async fn reserved(h: &Harness, login: [u8; 16], lease: Duration) -> [u8; 16] {
@@ -129,4 +130,25 @@ async fn an_answer_is_kept_for_its_time(h: &Harness) {
     ));
     h.pass(SHORT + Duration::from_millis(5)).await;
     reserved(h, [1; 16], HOUR).await;
+}
+
+async fn an_answer_that_replaces_another_lives_as_long(h: &Harness) {
+    let replaced = async |answer: &[u8], by: &[u8]| {
+        let replaced = h.codes().replace_answer(&[1; 16], answer, by).await;
+        replaced.unwrap()
+    };
+    assert_eq!(replaced(b"answer", b"other").await, Written::Stale);
+    let ticket = reserved(h, [1; 16], HOUR).await;
+    assert_eq!(replaced(b"answer", b"other").await, Written::Stale);
+    let settled = h.codes().settle(&[1; 16], &ticket, Some((b"answer", HOUR)));
+    assert_eq!(settled.await.unwrap(), Written::Done);
+    let passed = Duration::from_millis(50);
+    h.pass(passed).await;
+    assert_eq!(replaced(b"wrong", b"other").await, Written::Stale);
+    assert_eq!(replaced(b"answer", b"other\0\xff").await, Written::Done);
+    match h.codes().reserve(&[1; 16], HOUR).await.unwrap() {
+        Reservation::Settled { answer, .. } => assert_eq!(answer, b"other\0\xff"),
+        other => panic!("{other:?}"),
+    }
+    assert!(h.only("c").await.unwrap().1.expires_in.unwrap() <= HOUR - passed);
 }
