@@ -13,8 +13,6 @@ use crate::redis_client::{Invocation, Request};
 use crate::session::store::{LoginKey, Settlement};
 use crate::session::{StoreError, Written};
 
-/// How many let go of codes at once. A store that is down for long is left alone.
-pub(super) const MOST_RELEASES: usize = 64;
 /// How long each try to let a code go waits. A slow server may carry the reservation out after the
 /// first.
 const RELEASE_AFTER: [Duration; 3] = [

@@ -10,7 +10,6 @@ use tokio::sync::Semaphore;
 use super::affected::AffectedSessions;
 use super::invalidation::server_clock::store_time;
 use super::invalidation::{Invalidation, Tracker};
-use super::login_codes::MOST_RELEASES;
 use super::naming_check::NamingCheck;
 use super::replica_wait::Revocations;
 use super::scripts::Scripts;
@@ -26,6 +25,9 @@ use crate::store::keys::Keys;
 use crate::store::meter::Meter;
 use crate::store::near_cache::CacheAnswer;
 use crate::store::sealed::Sealer;
+
+/// How many let go of codes at once. A store that is down for long is left alone.
+const MOST_RELEASES: usize = 64;
 
 /// The store in Redis, over the connections of a worker or of the process.
 pub struct RedisStore {
