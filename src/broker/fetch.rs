@@ -38,7 +38,8 @@ pub(super) struct Fetcher {
 }
 
 /// How many calls a fetch takes at most where another app acts for this one: with the wait for that
-/// one's token.
+/// one's token. The lease lasts for all of them: a second gateway that used the same refresh token
+/// meanwhile would get one that the first one's answer ends.
 const CALLS_FOR_AUTHORIZER: u32 = 5;
 
 /// A lease that this process holds.

@@ -328,6 +328,32 @@ async fn a_lost_refresh_token_is_asked_for_before_a_person_is() {
     assert_eq!(scene.calls("api_get_authorizer_info"), 1, "it is kept now");
 }
 
+/// Another gateway must not use the refresh token while the first may still be about to.
+#[tokio::test]
+async fn the_lease_of_an_authorizers_token_lasts_for_all_the_calls_of_its_fetch() {
+    let scene = Scene::new();
+    let process = scene.ready().await;
+    scene.wechat.platform.authorize(COMPONENT, APPID);
+    process.token(&process.app).await.unwrap();
+    scene
+        .fault(json!({ "api": "api_get_authorizer_info", "times": 1, "delay_ms": 60_000 }))
+        .await;
+    let lease = format!("{}:lease", access_key());
+    let looked = async {
+        until("the lease", async || {
+            let left: i64 = scene.redis.ask(&["PTTL", &lease]).unwrap();
+            (left > 0).then_some(left)
+        })
+        .await
+    };
+    let left = tokio::select! {
+        left = looked => left,
+        early = process.token(&process.of) => panic!("{early:?}"),
+    };
+    // Five calls of 15 s, and two seconds; less what a busy machine has taken since.
+    assert!((62_000..=77_000).contains(&left), "{left}");
+}
+
 /// What docs/wechat-component.md says of a restore.
 #[tokio::test]
 async fn after_a_restore_from_an_old_dump_nobody_has_to_authorise_again() {
