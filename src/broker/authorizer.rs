@@ -5,6 +5,8 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use super::fetched::{Fetched, NotFetched, RefreshTokens};
+use super::strangers::Strangers;
+use crate::clock::monotonic_now;
 use crate::identity::{
     AccessToken, App, AppTokenSource, ComponentApi, ComponentStore, ExchangeError, PlatformCode,
     RefreshTokenMark, Refreshed, TokenName,
@@ -30,6 +32,7 @@ impl Authorizer<'_> {
         &self,
         store: &dyn ComponentStore,
         tokens: &dyn AppTokenSource,
+        strangers: &Strangers,
     ) -> Result<Fetched, NotFetched> {
         let found = store.refresh_token(self.name).await?;
         if let Some(kept) = &found.text {
@@ -40,7 +43,12 @@ impl Authorizer<'_> {
                 }
             }
         }
-        let recovered = self.recovered(store, tokens, &found.mark).await?;
+        let recovered = if found.mark.is_none() {
+            self.made_known(store, tokens, &found.mark, strangers)
+                .await?
+        } else {
+            self.recovered(store, tokens, &found.mark).await?
+        };
         match self.refreshed(tokens, &recovered).await? {
             Ok(fetched) => Ok(fetched),
             Err(platform_code) => Err(ExchangeError::NotAuthorized {
@@ -52,6 +60,33 @@ impl Authorizer<'_> {
             }
             .into()),
         }
+    }
+
+    /// The refresh token of an authorizer of which nothing is kept. Its name may be made up.
+    async fn made_known(
+        &self,
+        store: &dyn ComponentStore,
+        tokens: &dyn AppTokenSource,
+        read: &RefreshTokenMark,
+        strangers: &Strangers,
+    ) -> Result<Secret<String>, NotFetched> {
+        let component = &self.acting.appid;
+        let asked_at = monotonic_now();
+        strangers.ask(component, asked_at).map_err(|wait| ExchangeError::Unavailable {
+            reason: format!(
+                "the platform was asked about too many apps that have not authorised {component}, so it is not asked about {} now",
+                self.appid
+            ),
+            retry_after: wait,
+        })?;
+        let recovered = self.recovered(store, tokens, read).await;
+        if !matches!(
+            &recovered,
+            Err(NotFetched::Platform(ExchangeError::NotAuthorized { .. }))
+        ) {
+            strangers.give_back(component, asked_at);
+        }
+        recovered
     }
 
     async fn refreshed(

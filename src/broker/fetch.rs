@@ -12,6 +12,7 @@ use self::ask::granted;
 use super::fetched::{DatedFetch, NotFetched, RefreshTokens};
 use super::slot::{AppSlot, SlotKind};
 use super::state::{Origin, rest, unavailable};
+use super::strangers::Strangers;
 use super::ticket;
 use crate::backoff;
 use crate::clock::{Clock, UnixMillis, monotonic_now};
@@ -35,6 +36,7 @@ pub(super) struct Fetcher {
     pub(super) metrics: Arc<Metrics>,
     /// Until when the platform is not asked to push tickets, by the id of the app.
     pub(super) started: Mutex<HashMap<Arc<str>, Instant>>,
+    pub(super) strangers: Strangers,
 }
 
 /// How many calls a fetch takes at most where another app acts for this one: with the wait for that

@@ -5,7 +5,7 @@
 //! - `slot`: an app's place, with its state
 //! - `fetch`: asks the store, and the platform where this process is the one that does;
 //!   `authorizer`: the token of an app for which another one acts; `ticket`: a ticket; `fetched`:
-//!   what came
+//!   what came; `strangers`: how often it is asked about apps that nobody has heard of
 //! - [`component`]: the events of a component, and what operators do with its authorizers
 //! - [`tokens`]: hands tokens out, and has `fetch` run in the background
 
@@ -15,6 +15,7 @@ mod fetch;
 mod fetched;
 mod slot;
 mod state;
+mod strangers;
 mod ticket;
 pub mod tokens;
 

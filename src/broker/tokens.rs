@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use super::fetch::Fetcher;
 use super::slot::{ACCESS, AppSlot, SlotKind};
 use super::state::{Refused, Step, unavailable};
+use super::strangers::Strangers;
 use crate::clock::{Clock, monotonic_now};
 use crate::identity::{
     AccessToken, App, AppTicketSource, AppTokenError, AppTokenSource, ComponentStore,
@@ -94,6 +95,7 @@ impl TokenBroker {
             clock,
             metrics,
             started: Mutex::default(),
+            strangers: Strangers::default(),
         };
         Self(Arc::new(Shared {
             fetcher,

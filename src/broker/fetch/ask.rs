@@ -39,7 +39,9 @@ impl Fetcher {
                     acting,
                     api,
                 };
-                return authorizer.fetched(&*self.components, tokens).await;
+                return authorizer
+                    .fetched(&*self.components, tokens, &self.strangers)
+                    .await;
             }
         };
         Ok(Fetched {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use hufu::broker::{ComponentError, TokenBroker};
-use hufu::clock::{Clock as _, SystemClock, UnixMillis};
+use hufu::clock::{Clock as _, SystemClock, UnixMillis, monotonic_now};
 use hufu::crypto::keyring::{Keyring, NamingKey};
 use hufu::identity::{
     App, AppTokenError, AppTokenSource as _, ComponentEvent, ComponentStore, DatedEvent, NewToken,
@@ -352,6 +352,43 @@ async fn the_lease_of_an_authorizers_token_lasts_for_all_the_calls_of_its_fetch(
     };
     // Five calls of 15 s, and two seconds; less what a busy machine has taken since.
     assert!((62_000..=77_000).contains(&left), "{left}");
+}
+
+/// The quota of these questions is one for all authorizers.
+#[tokio::test]
+async fn made_up_authorizers_cost_few_questions_and_hold_nobody_up_who_is_known() {
+    let scene = Scene::new();
+    let process = scene.ready().await;
+    scene.wechat.platform.authorize(COMPONENT, APPID);
+    let begun = monotonic_now();
+    // One that the platform knows takes no place of the others.
+    process.token(&process.of).await.unwrap();
+    for number in 0..60 {
+        let of = process
+            .app
+            .for_authorizer(format!("wx{number:016x}").into());
+        assert!(process.token(&of).await.is_err(), "{number}");
+    }
+    // Of a minute; a busy machine may have taken several.
+    let minutes = begun.elapsed().as_secs() / 60 + 1;
+    let asked = scene.calls("api_get_authorizer_info");
+    assert!(
+        (21..=1 + 20 * minutes).contains(&asked),
+        "{asked} in {minutes}"
+    );
+
+    let other = "wx00000000000000ff";
+    let of = process.app.for_authorizer(other.into());
+    assert!(process.token(&of).await.is_err(), "nobody knows it");
+    let code = scene.wechat.platform.authorize(COMPONENT, other);
+    let event = ComponentEvent::Authorized {
+        authorizer: other.into(),
+        code: Secret::new(code),
+    };
+    process.event(event).await.unwrap();
+    assert!(process.token(&of).await.is_ok(), "an event makes it known");
+    scene.expire();
+    assert!(scene.process().token(&process.of).await.is_ok());
 }
 
 /// What docs/wechat-component.md says of a restore.
