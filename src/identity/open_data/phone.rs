@@ -169,7 +169,6 @@ impl OpenDataFlow {
                 Reservation::Settled { .. } => {}
             }
         }
-        let comes_again = matches!(first, Reservation::Settled { .. });
         let waits = matches!(first, Reservation::Pending { .. });
         let patience = app.provider.total_timeout() * STEPS + STORE_SHARE;
         let found = flight
@@ -184,8 +183,9 @@ impl OpenDataFlow {
         };
         match found {
             Reserved::Settled(Outcome::Number(answer)) => {
-                // Once it is kept, an operator may have removed it since.
-                if comes_again && !answer.kept {
+                // Whoever asked may still be at it, or have died over it: the number is a claim by the
+                // time of the answer. Once it is kept, an operator may have removed it since.
+                if !answer.kept {
                     self.keep_number(asker, app, &answer.number).await;
                 }
                 Ok(Some((answer.number, "replayed")))

@@ -88,9 +88,7 @@ async fn the_page_names_every_code_that_keeps_its_shape() {
     let read_only = upstream.route("/read", "none") + "methods = [\"GET\"]\n";
     let config = FAILURE.to_owned() + &upstream.route("/api", "required") + &read_only;
     let gateway = Gateway::start(&config);
-    let hasty = Gateway::start(&format!(
-        "server.request_head_timeout = \"200ms\"\n{config}"
-    ));
+    let hasty = Gateway::start(&format!("server.request_head_timeout = \"3s\"\n{config}"));
     let of_the_gate =
         &words(&gateway, of_the_gate()).await | &words(&hasty, vec![LATE.to_owned()]).await;
     assert_eq!(of_the_gate, documented("what the [parser]"));

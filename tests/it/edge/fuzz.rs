@@ -46,10 +46,13 @@ fn names(folder: &str) -> BTreeSet<String> {
 }
 
 fn seeds(target: &str) -> Vec<Vec<u8>> {
-    let seeds: Vec<Vec<u8>> = fs::read_dir(fuzz().join("seeds").join(target))
+    let mut paths: Vec<_> = fs::read_dir(fuzz().join("seeds").join(target))
         .unwrap()
-        .map(|entry| fs::read(entry.unwrap().path()).unwrap())
+        .map(|entry| entry.unwrap().path())
         .collect();
+    // A run draws the same inputs everywhere.
+    paths.sort();
+    let seeds: Vec<_> = paths.iter().map(|path| fs::read(path).unwrap()).collect();
     assert!(seeds.len() > 2, "{target} has {} seeds", seeds.len());
     seeds
 }

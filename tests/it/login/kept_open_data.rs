@@ -295,7 +295,7 @@ async fn a_store_that_fails_loses_no_phone_number() {
 #[tokio::test]
 async fn a_gateway_that_dies_while_it_keeps_a_number_leaves_it_to_the_others() {
     let redis = RedisServer::start(&[]);
-    let options = format!("store.wait_replicas = 1\nstore.timeout = \"20s\"\n{KEEP}");
+    let options = format!("store.wait_replicas = 1\nstore.timeout = \"8s\"\n{KEEP}");
     let dying = Gateway::on(&redis.url(""), &options);
     let other = dying.sibling();
     let token = dying.token("alice").await;

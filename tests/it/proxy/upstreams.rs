@@ -82,7 +82,13 @@ async fn the_less_busy_endpoint_is_taken() {
         slow <= 6 && quick >= 20,
         "{slow} to the slow one, {quick} to the quick one"
     );
-    asked.iter().for_each(JoinHandle::abort);
+    for one in asked {
+        if one.is_finished() {
+            one.await.unwrap();
+        } else {
+            one.abort();
+        }
+    }
 }
 
 #[tokio::test]

@@ -64,10 +64,7 @@ async fn a_store_that_takes_200_ms_costs_time_and_nothing_else() {
     let redis = RedisServer::start(&[]);
     let link = Link::to(redis.port());
     let echo = echo_upstream();
-    let gateway = Gateway::on(
-        &link.url(),
-        &(HASTY.to_owned() + &echo.route("/api", "required")),
-    );
+    let gateway = Gateway::on(&link.url(), &echo.route("/api", "required"));
     let token = gateway.token("alice").await;
     link.set(Fault::Delay(Duration::from_millis(200)));
     for _ in 0..3 {

@@ -5,8 +5,11 @@
 -- Answers 1: replaced; 0: it was not there any more.
 local held = redis.call('GET', KEYS[1])
 local answer = 'S' .. ARGV[2]
-if held == 'S' .. ARGV[1] then
-  redis.call('SET', KEYS[1], answer, 'KEEPTTL')
+local left = redis.call('PTTL', KEYS[1])
+if held == 'S' .. ARGV[1] and left > 0 then
+  -- First what needs no memory, or a full Redis refuses it.
+  redis.call('DEL', KEYS[1])
+  redis.call('SET', KEYS[1], answer, 'PX', left)
   return 1
 end
 -- Found as this very call would have left it: the call was repeated because its answer was lost.

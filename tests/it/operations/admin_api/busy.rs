@@ -74,14 +74,21 @@ async fn a_change_that_others_overtake_all_the_time_is_given_up_and_changes_noth
     ];
     let (code, out, err) = until("the command to say so", async || {
         let said = cli.said(&command);
-        said.2.contains(detail).then_some(said)
+        let is_slow = ["(store_unavailable)", "does not answer"];
+        let is_slow = is_slow.iter().any(|words| said.2.contains(words));
+        (!is_slow).then_some(said)
     })
     .await;
     assert_eq!((code, out.as_str()), (1, ""), "{err}");
-    assert!(err.contains("Try again in 1 s."), "{err}");
+    assert!(
+        err.contains(detail) && err.contains("Try again in 1 s."),
+        "{err}"
+    );
 
     let counted = r#"hufu_user_changes_total{app="shop",operation="claims",outcome="busy"}"#;
-    assert_eq!(busy.counted(counted).await, 2);
+    // Also what the command no longer waited for.
+    let given_up = busy.counted(counted).await;
+    assert!(given_up >= 2, "{given_up}");
     let log = busy.stderr();
     let lines = log
         .lines()
@@ -92,7 +99,7 @@ async fn a_change_that_others_overtake_all_the_time_is_given_up_and_changes_noth
             && line["set"] == "role"
             && text(line, "message").contains("others changed the user's sessions")
     });
-    assert_eq!(audited.count(), 2, "{log}");
+    assert_eq!(u64::try_from(audited.count()), Ok(given_up), "{log}");
     assert_eq!(kept(&one, &login).await, nothing);
 
     link.learn();

@@ -55,9 +55,9 @@ async fn time_brings_them_back_one_by_one(h: &Harness) {
     let wait = until("the quota to be used up", async || {
         // At once, so that it fills up for none of them.
         let levels = join_all((0..8).map(|_| h.counters().take(&quota))).await;
-        let mut levels = levels.into_iter().map(Result::unwrap);
-        let refused = levels.find(|level| !level.admitted)?;
-        Some(refused.next_in(quota.quota))
+        // The last one: whoever is admitted behind a refused one takes its place.
+        let last = levels.into_iter().next_back()?.unwrap();
+        (!last.admitted).then(|| last.next_in(quota.quota))
     })
     .await;
     assert!(wait <= Duration::from_millis(250), "{wait:?}");
